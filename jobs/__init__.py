@@ -1,0 +1,1 @@
+"""What runs on a node. Importing this package never imports torch."""

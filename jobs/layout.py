@@ -1,0 +1,80 @@
+"""Where everything lies in a store's folder: the only module that builds paths."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.files import names
+
+EXECUTION = re.compile(r"^e(\d+)-[0-9a-f]{6}$")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below a store's root folder (`.orch/`)."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        return self.root / "orch.db"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def journal(self) -> Path:
+        return self.runs / "journal"
+
+    @property
+    def submissions(self) -> Path:
+        return self.runs / "submissions"
+
+    def submission(self, token: str) -> Path:
+        return self.submissions / token
+
+    def manifest(self, token: str) -> Path:
+        return self.submission(token) / "manifest.json"
+
+    def job(self, job: int) -> Path:
+        return self.runs / str(job // 1000) / str(job)
+
+    def attempt(self, job: int, attempt: int) -> Path:
+        return self.job(job) / str(attempt)
+
+    def attempts(self, job: int) -> list[int]:
+        """The attempts of a job that have a folder, in order."""
+        return sorted(int(name) for name in names(self.job(job)) if name.isdigit())
+
+    def executions(self, job: int, attempt: int) -> list[Path]:
+        """The execution folders of an attempt, by name (found by listing)."""
+        folder = self.attempt(job, attempt)
+        return [folder / name for name in names(folder) if EXECUTION.match(name)]
+
+    def new_execution(self, job: int, attempt: int, restart: int) -> Path:
+        """A fresh execution folder of its own, made with an exclusive mkdir. Raises OSError."""
+        folder = self.attempt(job, attempt)
+        folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            path = folder / f"e{restart}-{secrets.token_hex(3)}"
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            return path
+
+    def relative(self, path: Path) -> str:
+        """A path below `runs/` as the text that manifests and the database keep."""
+        return path.relative_to(self.runs).as_posix()
+
+
+def restart_of(execution: str) -> int:
+    """The restart count in an execution's name ('e2-0af31c' → 2). It repeats after a controller crash: no identity."""
+    match = EXECUTION.match(execution)
+    if match is None:
+        raise ValueError(f"'{execution}' is no execution folder")
+    return int(match.group(1))
