@@ -87,6 +87,6 @@ def names(folder: Path) -> list[str]:
     (batchtools #85): so files are found by listing.
     """
     try:
-        return sorted(os.listdir(folder))
+        return sorted(entry.name for entry in os.scandir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return []

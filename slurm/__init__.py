@@ -1,0 +1,1 @@
+"""The machines: SLURM by submitit, local slots by submitit, what they say of jobs, and the test cluster."""

@@ -1,0 +1,151 @@
+"""The interface that every backend has: plan what can go now, launch, find, observe all, cancel many.
+
+Backends never touch the store. They are given plain values, and what they return is judged by the supervisor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from jobs.errors import BackendError, OrchError
+from jobs.kind import Resources
+from jobs.records import Manifest
+from jobs.words import BackendName, Cause
+
+AttemptKey = tuple[int, int]
+"""(job id, attempt number)."""
+
+
+class LaunchRefused(BackendError):
+    """The machines will never take this submission as it stands; its text says what to change."""
+
+
+class LimitReached(OrchError):
+    """A limit of the queue or of the association: wait and try again, nothing is wrong with the jobs."""
+
+
+class LaunchUncertain(OrchError):
+    """Nobody knows whether the launch happened (an error after sbatch began): look it up by token later."""
+
+
+class ObservationFailed(OrchError):
+    """The machines did not answer; a failed query changes nothing."""
+
+
+class Phase(StrEnum):
+    """Where the machines say an attempt is."""
+
+    PENDING = "pending"
+    HELD = "held"
+    RUNNING = "running"
+    COMPLETING = "completing"
+    ENDED = "ended"
+    """The machines have a final record of it."""
+    ABSENT = "absent"
+    """No source knows it (yet, or any more): by itself this proves nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuedJob:
+    """A job that may be dispatched now."""
+
+    job: int
+    resources: Resources
+    device: str = "auto"
+    checkpoints: bool = True
+    """Resumes from checkpoints, so SLURM signals it before its limit."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the job: 'slurm' holds sbatch parameters by name, 'setup' shell lines, 'jobs_per_gpu', 'pack', ..."""
+    avoid: frozenset[str] = frozenset()
+    """Nodes (local: device names) that this job must not be sent to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Jobs that go in one submission: one sbatch (an array where there is more than one), or one local spawn."""
+
+    jobs: tuple[QueuedJob, ...]
+    slot: str | None = None
+    """Local: the slot's name, e.g. 'cpu:0' or 'gpu:GPU-1f…:0'; the worker's lock and visible devices follow from it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """What `launch` is given: the intent is already durable (manifest, attempts, journal) when it is called."""
+
+    token: str
+    folder: Path
+    """`runs/submissions/<token>/`: manifest.json is there; submitit's folder goes below it."""
+    manifest: Manifest
+    batch: Batch
+    exclude: frozenset[str] = frozenset()
+    """Nodes with too many strikes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveAttempt:
+    """An attempt that has not ended, as the store knows it."""
+
+    job: int
+    attempt: int
+    token: str
+    index: int
+    size: int
+    """Tasks in its submission: 1 means no array."""
+    native_id: str | None
+    """SLURM's job id of the submission (without the task), or the local worker's pid; None: not yet known."""
+    slot: str | None
+    running: bool
+    submitted_at: datetime
+    node: str | None = None
+    pid: int | None = None
+    process_start: float | None = None
+    boot_id: str | None = None
+
+    @property
+    def key(self) -> AttemptKey:
+        return self.job, self.attempt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What the machines say of one attempt."""
+
+    phase: Phase
+    node: str | None = None
+    cause: Cause | None = None
+    """Only with ENDED, by the machines' own record (an outcome file is stronger evidence)."""
+    reason: str = ""
+    """While it waits: why, in plain words."""
+    evidence: tuple[str, ...] = ()
+    """Lines to show: the record as the machines gave it."""
+    restarts: int | None = None
+
+
+class Backend(Protocol):
+    """One module in `slurm/` each."""
+
+    name: BackendName
+
+    def plan(self, queued: Sequence[QueuedJob], live: Sequence[LiveAttempt], exclude: frozenset[str]) -> list[Batch]:
+        """Which queued jobs (given in order of priority) can go now, grouped into submissions."""
+
+    def launch(self, submission: Submission) -> str:
+        """Start it and return its native id. Raises LaunchRefused, LimitReached or LaunchUncertain."""
+
+    def find(self, intents: Sequence[Submission]) -> dict[str, str]:
+        """Token → native id of those intents that did start (their pickles are repaired). Raises ObservationFailed."""
+
+    def observe(self, live: Sequence[LiveAttempt]) -> dict[AttemptKey, Observation]:
+        """One look at everything, however many attempts. Raises ObservationFailed."""
+
+    def cancel(self, live: Sequence[LiveAttempt]) -> None:
+        """Ask the machines to end these; whether they did is seen by `observe`. Raises ObservationFailed."""
+
+    def avoid(self, live: Sequence[LiveAttempt], exclude: frozenset[str]) -> None:
+        """Keep pending attempts off these nodes from now on, and start requeued ones elsewhere at once."""

@@ -1,0 +1,267 @@
+"""The configuration of a pretend SLURM cluster as pure text: settings in, files out."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jobs.errors import BadInput
+
+# A Unix socket's path holds at most 107 bytes and the longest one below the folder (slurmstepd's) takes 46.
+MAX_BASE_LENGTH = 60
+
+PARTITIONS: Mapping[str, str] = {
+    "main": "Default=YES PriorityTier=1 GraceTime=8",
+    "abrupt": "PriorityTier=1 GraceTime=0",
+    "cancel": "PriorityTier=1 GraceTime=0 PreemptMode=CANCEL",
+    "high": "PriorityTier=10 PreemptMode=OFF",
+}
+"""Name to options. Jobs of `high` preempt those of the others: `main` warns 8 s before and requeues, `abrupt` requeues
+without a warning, `cancel` cancels for good."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the cluster pretends to be; `cpus`, `memory_mb` (MiB) and `gpus` are per node.
+
+    `extra_conf` sets or replaces keys of slurm.conf; `partitions` maps a name to its options there. Raises BadInput.
+    """
+
+    nodes: int = 4
+    cpus: int = 8
+    memory_mb: int = 16000
+    gpus: int = 4
+    accounting: bool = True
+    job_comment: bool = False
+    extra_conf: Mapping[str, str | int] = field(default_factory=dict)
+    partitions: Mapping[str, str] = field(default_factory=lambda: dict(PARTITIONS))
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("nodes", 1, 64), ("cpus", 1, 1024), ("memory_mb", 100, 10**8), ("gpus", 0, 64)):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise BadInput(f"{name} is {value}, and must be from {low} to {high}.")
+        if self.job_comment and not self.accounting:
+            raise BadInput("Job comments are kept by slurmdbd, so job_comment needs accounting.")
+        if not self.partitions:
+            raise BadInput("A cluster needs at least one partition.")
+        for key, text in {**self.extra_conf, **self.partitions}.items():
+            if not re.fullmatch(r"\w+", key) or "\n" in str(text):
+                raise BadInput(f"{key!r} with the value {text!r} is no single line of slurm.conf.")
+        if reserved := [key for key in self.extra_conf if key.lower() in ("nodename", "partitionname", "clustername")]:
+            raise BadInput(f"{reserved[0]} is set by nodes, gpus and partitions, not by extra_conf.")
+
+    def node_names(self) -> list[str]:
+        """node1 … nodeN."""
+        return [f"node{index}" for index in range(1, self.nodes + 1)]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything is below the folder `base`."""
+
+    base: Path
+
+    @property
+    def settings_file(self) -> Path:
+        return self.base / "cluster.json"
+
+    @property
+    def slurm_conf(self) -> Path:
+        return self.base / "slurm.conf"
+
+    @property
+    def slurmdbd_conf(self) -> Path:
+        return self.base / "slurmdbd.conf"
+
+    @property
+    def munge_socket(self) -> Path:
+        return self.base / "run" / "munge" / "munge.sock"
+
+    @property
+    def private(self) -> Path:
+        """Mode 0700: the key and the database, whose socket lets anyone in who can reach it."""
+        return self.base / "private"
+
+    @property
+    def database(self) -> Path:
+        return self.private / "db"
+
+    @property
+    def database_socket(self) -> Path:
+        return self.private / "mysql.sock"
+
+    @property
+    def pids(self) -> Path:
+        return self.base / "run" / "pids"
+
+    @property
+    def logs(self) -> Path:
+        return self.base / "log"
+
+    @property
+    def devices(self) -> Path:
+        return self.base / "dev"
+
+    def spool(self, node: str) -> Path:
+        """slurmd's folder of one node."""
+        return self.base / "state" / f"slurmd.{node}"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """A block of TCP ports that begins at `base`."""
+
+    base: int
+
+    @property
+    def controller(self) -> int:
+        return self.base
+
+    @property
+    def accounting(self) -> int:
+        return self.base + 1
+
+    def node(self, index: int) -> int:
+        """The port of node number `index`, counted from 1."""
+        return self.base + 1 + index
+
+    def all(self, settings: Settings) -> list[int]:
+        """Every port that a cluster of these settings listens on."""
+        return list(range(self.base, self.node(settings.nodes) + 1))
+
+
+def check_base(base: Path) -> None:
+    """Raise BadInput where SLURM cannot work in the folder `base`."""
+    if not base.is_absolute() or not re.fullmatch(r"[\w./+-]+", str(base)):
+        raise BadInput(f"The folder {str(base)!r} must be absolute and of letters, digits and ./+-_ only.")
+    if len(str(base).encode()) > MAX_BASE_LENGTH:
+        raise BadInput(f"The folder {base} is longer than {MAX_BASE_LENGTH} bytes, too long for SLURM's sockets.")
+
+
+def numbered(prefix: str, first: int, last: int) -> str:
+    """SLURM's host list of `first` to `last`: node[1-4], or node1 where there is one."""
+    return f"{prefix}{first}" if first == last else f"{prefix}[{first}-{last}]"
+
+
+def slurm_conf(settings: Settings, layout: Layout, ports: Ports, user: str, hostname: str) -> str:
+    """The text of slurm.conf; `user` runs every daemon, `hostname` is the short name of this machine."""
+    base = layout.base
+    values: dict[str, str | int] = {
+        "ClusterName": "lab",
+        "SlurmctldHost": f"{hostname}(127.0.0.1)",
+        "SlurmctldPort": ports.controller,
+        "SlurmUser": user,
+        "SlurmdUser": user,
+        "AuthType": "auth/munge",
+        # A requeued job waits until its credentials are over: 5 s is the least that SLURM takes, 120 s its default.
+        "AuthInfo": f"socket={layout.munge_socket},cred_expire=5",
+        "CredType": "cred/munge",
+        "StateSaveLocation": base / "state" / "ctld",
+        "SlurmdSpoolDir": base / "state" / "slurmd.%n",
+        "SlurmctldPidFile": base / "run" / "slurmctld.pid",
+        "SlurmdPidFile": base / "run" / "slurmd.%n.pid",
+        "SlurmctldLogFile": layout.logs / "slurmctld.log",
+        "SlurmdLogFile": layout.logs / "slurmd.%n.log",
+        "ProctrackType": "proctrack/linuxproc",
+        "TaskPlugin": "task/none",
+        "JobAcctGatherType": "jobacct_gather/linux",
+        "JobAcctGatherFrequency": "task=1",
+        "JobAcctGatherParams": "OverMemoryKill",
+        "SwitchType": "switch/none",
+        "MpiDefault": "none",
+        "PropagateResourceLimits": "NONE",
+        "SlurmdParameters": "config_overrides",
+        "SelectType": "select/cons_tres",
+        "SelectTypeParameters": "CR_Core_Memory",
+        "DefMemPerCPU": 100,
+        "SchedulerType": "sched/backfill",
+        "SchedulerParameters": "sched_min_interval=0,sched_interval=1,bf_interval=1,bf_resolution=1,"
+        "batch_sched_delay=0,default_queue_depth=10000,bf_yield_interval=200000,bf_continue",
+        "PriorityType": "priority/basic",
+        "SlurmdTimeout": 5,
+        "SlurmctldTimeout": 10,
+        "MessageTimeout": 5,
+        "TCPTimeout": 1,
+        "InactiveLimit": 0,
+        "KillWait": 2,
+        "UnkillableStepTimeout": 10,
+        "CompleteWait": 0,
+        "BatchStartTimeout": 10,
+        "MinJobAge": 300,
+        "MaxJobCount": 20000,
+        "MaxArraySize": 10001,
+        "ReturnToService": 1,
+        "JobRequeue": 1,
+        "PreemptType": "preempt/partition_prio",
+        "PreemptMode": "REQUEUE",
+        "SlurmctldParameters": "preempt_send_user_signal",
+        "AccountingStorageType": "accounting_storage/none",
+    }
+    if settings.gpus:
+        values["GresTypes"] = "gpu"
+    if settings.accounting:
+        values |= {
+            "AccountingStorageType": "accounting_storage/slurmdbd",
+            "AccountingStorageHost": "localhost",
+            "AccountingStoragePort": ports.accounting,
+            # Without it slurmctld asks the munge of the system, whose key differs, and dies of "no TRES".
+            "AccountingStoragePass": layout.munge_socket,
+        }
+        if settings.job_comment:
+            values["AccountingStoreFlags"] = "job_comment"
+        if settings.gpus:
+            values["AccountingStorageTRES"] = "gres/gpu"
+    for key, value in settings.extra_conf.items():
+        # SLURM refuses a key given twice, and does not care for its case.
+        known = next((name for name in values if name.lower() == key.lower()), key)
+        values[known] = value
+    gres = f" Gres=gpu:{settings.gpus}" if settings.gpus else ""
+    lines = [f"{key}={value}" for key, value in values.items()]
+    lines.append(
+        f"NodeName={numbered('node', 1, settings.nodes)} NodeHostname={hostname} NodeAddr=127.0.0.1 "
+        f"Port={numbered('', ports.node(1), ports.node(settings.nodes))} "
+        f"CPUs={settings.cpus} RealMemory={settings.memory_mb}{gres} State=UNKNOWN"
+    )
+    lines += [f"PartitionName={name} Nodes=ALL State=UP {text}" for name, text in settings.partitions.items()]
+    return "\n".join(lines) + "\n"
+
+
+def gres_conf(settings: Settings, layout: Layout) -> str:
+    """The text of gres.conf: each pretended GPU is a device file, or SLURM never sets CUDA_VISIBLE_DEVICES."""
+    if not settings.gpus:
+        return ""
+    files = layout.devices / numbered("fakegpu", 0, settings.gpus - 1)
+    return f"NodeName={numbered('node', 1, settings.nodes)} Name=gpu File={files}\n"
+
+
+def cgroup_conf() -> str:
+    """The text of cgroup.conf: v1 is named because it does nothing where nothing is constrained."""
+    return "CgroupPlugin=cgroup/v1\nCgroupAutomount=no\nConstrainCores=no\nConstrainRAMSpace=no\nConstrainDevices=no\n"
+
+
+def slurmdbd_conf(layout: Layout, ports: Ports, user: str, password: str) -> str:
+    """The text of slurmdbd.conf, a secret because it holds the password of the database."""
+    return f"""AuthType=auth/munge
+AuthInfo=socket={layout.munge_socket}
+DbdHost=localhost
+DbdPort={ports.accounting}
+SlurmUser={user}
+PidFile={layout.base / "run" / "slurmdbd.pid"}
+LogFile={layout.logs / "slurmdbd.log"}
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser=slurm
+StoragePass={password}
+StorageLoc=slurm_acct_db
+CommitDelay=0
+"""
+
+
+def database_sql(password: str) -> str:
+    """What mariadbd runs at its start: the database, its user and the grant, each a single line."""
+    return (
+        "CREATE DATABASE IF NOT EXISTS slurm_acct_db;\n"
+        f"CREATE OR REPLACE USER 'slurm'@'localhost' IDENTIFIED BY '{password}';\n"
+        "GRANT ALL ON slurm_acct_db.* TO 'slurm'@'localhost';\n"
+    )
