@@ -84,6 +84,18 @@ class Layout:
         return self.base / "private"
 
     @property
+    def munge_key(self) -> Path:
+        return self.private / "munge.key"
+
+    @property
+    def controller_state(self) -> Path:
+        return self.base / "state" / "ctld"
+
+    @property
+    def database_sql(self) -> Path:
+        return self.private / "database.sql"
+
+    @property
     def database(self) -> Path:
         return self.private / "db"
 
@@ -157,12 +169,12 @@ def slurm_conf(settings: Settings, layout: Layout, ports: Ports, user: str, host
         # A requeued job waits until its credentials are over: 5 s is the least that SLURM takes, 120 s its default.
         "AuthInfo": f"socket={layout.munge_socket},cred_expire=5",
         "CredType": "cred/munge",
-        "StateSaveLocation": base / "state" / "ctld",
-        "SlurmdSpoolDir": base / "state" / "slurmd.%n",
-        "SlurmctldPidFile": base / "run" / "slurmctld.pid",
-        "SlurmdPidFile": base / "run" / "slurmd.%n.pid",
-        "SlurmctldLogFile": layout.logs / "slurmctld.log",
-        "SlurmdLogFile": layout.logs / "slurmd.%n.log",
+        "StateSaveLocation": str(layout.controller_state),
+        "SlurmdSpoolDir": str(layout.spool("%n")),
+        "SlurmctldPidFile": str(base / "run" / "slurmctld.pid"),
+        "SlurmdPidFile": str(base / "run" / "slurmd.%n.pid"),
+        "SlurmctldLogFile": str(layout.logs / "slurmctld.log"),
+        "SlurmdLogFile": str(layout.logs / "slurmd.%n.log"),
         "ProctrackType": "proctrack/linuxproc",
         "TaskPlugin": "task/none",
         "JobAcctGatherType": "jobacct_gather/linux",
@@ -206,7 +218,7 @@ def slurm_conf(settings: Settings, layout: Layout, ports: Ports, user: str, host
             "AccountingStorageHost": "localhost",
             "AccountingStoragePort": ports.accounting,
             # Without it slurmctld asks the munge of the system, whose key differs, and dies of "no TRES".
-            "AccountingStoragePass": layout.munge_socket,
+            "AccountingStoragePass": str(layout.munge_socket),
         }
         if settings.job_comment:
             values["AccountingStoreFlags"] = "job_comment"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
+_ENDED = ("Z", "X")
 
 
 def boot_id() -> str:
@@ -29,7 +30,7 @@ class Process:
         return (
             stat is not None
             and stat.start_ticks == self.start_ticks
-            and stat.state not in ("Z", "X")
+            and stat.state not in _ENDED
             and self.boot == boot_id()
         )
 
@@ -53,6 +54,7 @@ class Process:
 
 @dataclass(frozen=True)
 class _Stat:
+    name: str
     state: str
     parent: int
     start_ticks: int
@@ -64,14 +66,15 @@ def _stat(pid: int) -> _Stat | None:
     except OSError:
         return None
     # The name stands in brackets and may hold anything, brackets too.
-    fields = text.rpartition(")")[2].split()
-    return _Stat(fields[0], int(fields[1]), int(fields[19]))
+    head, _, tail = text.rpartition(")")
+    fields = tail.split()
+    return _Stat(head.partition("(")[2], fields[0], int(fields[1]), int(fields[19]))
 
 
 def find(pid: int) -> Process | None:
     """The live process of that pid, or None."""
     stat = _stat(pid)
-    return None if stat is None or stat.state in ("Z", "X") else Process(pid, stat.start_ticks, boot_id())
+    return None if stat is None or stat.state in _ENDED else Process(pid, stat.start_ticks, boot_id())
 
 
 def environment(pid: int) -> dict[str, str]:
@@ -88,24 +91,28 @@ def _pids() -> Iterator[int]:
     return (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit())
 
 
-def with_environment(matches: Callable[[dict[str, str]], bool]) -> list[Process]:
-    """Every live process but this one whose starting environment matches, and all their descendants."""
+def matching(matches: Callable[[dict[str, str], str], bool], descendants: bool) -> list[Process]:
+    """Every live process but this one of which `matches(starting environment, short name)` holds.
+
+    With `descendants` their children come along whatever these did to their environment.
+    """
     stats = {pid: stat for pid in _pids() if (stat := _stat(pid)) is not None}
-    found = {pid for pid in stats if matches(environment(pid))}
-    children: dict[int, list[int]] = {}
-    for pid, stat in stats.items():
-        children.setdefault(stat.parent, []).append(pid)
-    queue = list(found)
-    while queue:
-        for child in children.get(queue.pop(), []):
-            if child not in found:
-                found.add(child)
-                queue.append(child)
+    found = {pid for pid, stat in stats.items() if matches(environment(pid), stat.name)}
+    if descendants:
+        children: dict[int, list[int]] = {}
+        for pid, stat in stats.items():
+            children.setdefault(stat.parent, []).append(pid)
+        queue = list(found)
+        while queue:
+            for child in children.get(queue.pop(), []):
+                if child not in found:
+                    found.add(child)
+                    queue.append(child)
     boot = boot_id()
     return [
         Process(pid, stats[pid].start_ticks, boot)
         for pid in sorted(found - {os.getpid()})
-        if stats[pid].state not in ("Z", "X")
+        if stats[pid].state not in _ENDED
     ]
 
 
