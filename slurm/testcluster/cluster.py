@@ -1,6 +1,5 @@
 """A real multi-node SLURM cluster out of one folder: munged, mariadbd, slurmdbd, slurmctld and one slurmd per node."""
 
-import getpass
 import json
 import shutil
 import subprocess
@@ -14,9 +13,11 @@ from jobs.errors import BadInput
 from slurm.testcluster import config, processes
 from slurm.testcluster.config import Layout, Settings
 from slurm.testcluster.errors import ClusterError
-from slurm.testcluster.installation import ACCOUNTING, CONTROLLER, WATCHDOG, Installation
+from slurm.testcluster.installation import ACCOUNTING, CONTROLLER, WATCHDOG, Installation, user_name
 from slurm.testcluster.packages import require_packages
 from slurm.testcluster.processes import Process
+
+_START_S = 60.0
 
 
 class Cluster:
@@ -55,12 +56,13 @@ class Cluster:
     def load(cls, base: Path) -> Self:
         """The cluster that `up` made in the folder `base`."""
         try:
-            settings = json.loads(Layout(base).settings_file.read_text())
+            return cls(base, **json.loads(Layout(base).settings_file.read_text()))
         except FileNotFoundError:
             raise ClusterError(f"There is no pretend cluster in {base}: start one with `up`.") from None
         except PermissionError:
             raise ClusterError(f"The pretend cluster in {base} belongs to another user.") from None
-        return cls(base, **settings)
+        except (ValueError, TypeError):
+            raise ClusterError(f"{Layout(base).settings_file} is damaged: delete the folder {base}.") from None
 
     # ---- up and down
 
@@ -79,7 +81,10 @@ class Cluster:
             if not detached:
                 installation.start_watchdog()
             installation.start_all()
-            self.wait_idle()
+            for name in self.settings.node_names():
+                # Of one that ended at once its own words say more than a node that never becomes idle.
+                ready = partial(self._is_idle, name)
+                installation.daemons.wait_until(name, ready, _START_S, poll_s=0.1)
         except BaseException:
             installation.stop_all()
             raise
@@ -102,10 +107,15 @@ class Cluster:
         self.remove()
 
     def daemons(self) -> dict[str, Process]:
-        """The live daemons by name: munged, mariadbd, slurmdbd, slurmctld, node1 …"""
+        """The live daemons by name: munged, mariadbd, slurmdbd, slurmctld, and node1 … for each node's slurmd."""
         running = self._installation.daemons.running()
         running.pop(WATCHDOG, None)
         return running
+
+    def missing_daemons(self) -> list[str]:
+        """The names of the daemons that a whole cluster has and this one has not at the moment."""
+        running = self.daemons()
+        return [name for name in self._installation.expected() if name not in running]
 
     # ---- using it
 
@@ -157,7 +167,7 @@ class Cluster:
         self.start_controller()
         for name in self.settings.node_names():
             self.start_node(name)
-        self.run("scancel", "--user", getpass.getuser())
+        self.run("scancel", "--user", user_name())
         for name, state in self.nodes().items():
             if state.startswith(("down", "drain")):
                 self.resume_node(name)
@@ -188,7 +198,8 @@ class Cluster:
 
     def start_node(self, name: str) -> None:
         """Start slurmd; nothing where it runs. A node that was set down stays so until `resume_node`."""
-        self._installation.start_node(self._known(name))
+        self._known(name)
+        self._up().start_node(name)
 
     def set_node_down(self, name: str, reason: str) -> None:
         """Have SLURM fail the node at once, which is the quickest NODE_FAIL; `resume_node` takes it back."""
@@ -216,7 +227,7 @@ class Cluster:
 
     def start_controller(self) -> None:
         """Start slurmctld and return when it answers; nothing where it runs."""
-        self._installation.start_controller()
+        self._up().start_controller()
 
     def stop_accounting(self) -> None:
         """End slurmdbd: sacct fails, and slurmctld keeps its records for later."""
@@ -224,12 +235,20 @@ class Cluster:
 
     def start_accounting(self) -> None:
         """Start slurmdbd and return when it listens; nothing where it runs."""
-        self._with_accounting().start_accounting()
+        self._with_accounting()
+        self._up().start_accounting()
+
+    def _up(self) -> Installation:
+        self._installation.require_up()
+        return self._installation
 
     def _with_accounting(self) -> Installation:
         if not self.settings.accounting:
             raise BadInput(f"The cluster in {self.base} was started without accounting.")
         return self._installation
+
+    def _is_idle(self, node: str) -> bool:
+        return self.nodes().get(node) == "idle"
 
     def _known(self, node: str) -> str:
         names = self.settings.node_names()

@@ -82,7 +82,7 @@ class Daemons:
         for name in names:
             (self._pids / f"{name}.json").unlink(missing_ok=True)
 
-    def wait_until(self, name: str, ready: Callable[[], bool], timeout_s: float) -> None:
+    def wait_until(self, name: str, ready: Callable[[], bool], timeout_s: float, poll_s: float = _POLL_S) -> None:
         """Return when `ready` says so; ClusterError with the last lines of its log where the daemon ends first."""
         deadline = time.monotonic() + timeout_s
         while not ready():
@@ -90,7 +90,7 @@ class Daemons:
                 raise ClusterError(f"{name} ended while it started: {self.last_words(name)}")
             if time.monotonic() > deadline:
                 raise ClusterError(f"{name} was not ready after {timeout_s:.0f} s: {self.last_words(name)}")
-            time.sleep(_POLL_S)
+            time.sleep(poll_s)
 
     def last_words(self, name: str, lines: int = 3) -> str:
         """The last lines of what the daemon printed, joined into one."""

@@ -1,9 +1,9 @@
 """The folder of one cluster and the processes out of it: written, started in order, found again, stopped."""
 
 import dataclasses
-import getpass
 import json
 import os
+import pwd
 import random
 import secrets
 import socket
@@ -67,7 +67,7 @@ class Installation:
         self._write_configuration(_free_ports(self.settings))
 
     def _write_configuration(self, ports: Ports) -> None:
-        layout, settings, user, password = self.layout, self.settings, getpass.getuser(), secrets.token_hex(16)
+        layout, settings, user, password = self.layout, self.settings, user_name(), secrets.token_hex(16)
         layout.slurm_conf.write_text(config.slurm_conf(settings, layout, ports, user, _hostname()))
         (layout.base / "gres.conf").write_text(config.gres_conf(settings, layout))
         (layout.base / "cgroup.conf").write_text(config.cgroup_conf())
@@ -81,6 +81,16 @@ class Installation:
         return Ports(**json.loads((self.layout.base / "ports.json").read_text()))
 
     # ---- start
+
+    def expected(self) -> list[str]:
+        """The names of the daemons of a whole cluster, in the order of their start."""
+        accounting = [DATABASE, ACCOUNTING] if self.settings.accounting else []
+        return [MUNGE, *self.settings.node_names(), *accounting, CONTROLLER]
+
+    def require_up(self) -> None:
+        """Raise ClusterError where the cluster was never started or was stopped."""
+        if self.daemons.get(MUNGE) is None:
+            raise ClusterError(f"The cluster in {self.layout.base} is not up: start it with `up`.")
 
     def start_watchdog(self) -> None:
         """Have the cluster stopped and its folder deleted when this process ends, even by SIGKILL."""
@@ -123,7 +133,7 @@ class Installation:
         self.daemons.wait_until(MUNGE, lambda: _connects(layout.munge_socket), _START_S)
 
     def _start_database(self) -> None:
-        layout, user = self.layout, getpass.getuser()
+        layout, user = self.layout, user_name()
         if not (layout.database / "mysql").exists():
             self._once(
                 program("mariadb-install-db"),
@@ -156,7 +166,7 @@ class Installation:
 
     def _register(self) -> None:
         """Make the cluster known to slurmdbd, and the user with an account, so that limits can be set on it."""
-        user = getpass.getuser()
+        user = user_name()
         for what in (
             ["cluster", "lab"],
             ["account", ACCOUNT, "Cluster=lab"],
@@ -184,7 +194,13 @@ class Installation:
 
     def _once(self, *argv: str, may_fail_with: str | None = None) -> None:
         done = subprocess.run(
-            argv, env=self.env(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_START_S
+            argv,
+            # Marked, so that it is stopped too where its starter is killed meanwhile.
+            env=self.env() | {MARK: str(self.layout.base)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_START_S,
         )
         text = (done.stderr + done.stdout).strip()
         if done.returncode and not (may_fail_with and may_fail_with in text):
@@ -231,6 +247,14 @@ class Installation:
             daemons.kill([WATCHDOG])
         if not gone:
             raise ClusterError(f"Processes of the cluster in {self.layout.base} outlived SIGKILL by 10 s.")
+
+
+def user_name() -> str:
+    """The name of the user that runs this process: USER and LOGNAME lie after `setpriv` or a plain `su`."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        raise ClusterError(f"SLURM needs a user with a name, and the uid {os.geteuid()} has none.") from None
 
 
 def _hostname() -> str:
