@@ -57,6 +57,9 @@ class Context(Protocol):
     def keep_architecture(self, architecture: Architecture, *, epoch: int | None = None) -> None:
         """The architecture of the outcome; with `epoch`, one of several read-outs."""
 
+    def keep_state(self, state: Mapping[str, Any]) -> None:
+        """JSON data that a later job reads from `inputs[...].state`."""
+
     def keep_flag(self, name: str, text: str) -> None:
         """A remark that tables show as a footnote."""
 

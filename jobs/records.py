@@ -152,6 +152,8 @@ class Outcome(Record, frozen=True, kw_only=True):
     architecture: Architecture | None = None
     architectures: dict[str, Architecture] = msgspec.field(default_factory=dict)
     """Read out at several epochs (search): epoch as text → architecture."""
+    state: dict[str, Any] = msgspec.field(default_factory=dict)
+    """What a later job needs of this one (evolution's population and random state)."""
     dataset: str | None = None
     error: str | None = None
     """The exception's last line."""

@@ -1,0 +1,37 @@
+"""`command`: any program in a slot, with resubmission, status and tables, without touching its code."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from jobs.kind import Config, JobKind, Resources
+
+
+class CommandConfig(Config, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """`argv` may hold {seed}, {job} and the names in `parameters`."""
+
+    argv: tuple[str, ...]
+    name: str = ""
+    parameters: dict[str, str] = msgspec.field(default_factory=dict)
+    """Values of a grid by name; they stand in `argv` as {name}."""
+    cpus: int = 1
+    gpus: int = 0
+    memory_mb: int = 2000
+    minutes: int = 60
+    stop_signal: Literal["TERM", "INT", "USR1", "USR2", "HUP"] = "TERM"
+    """Sent to the program before a time limit or on a cancel, so that it can save its checkpoint."""
+
+
+KIND = JobKind(
+    name="command",
+    version=1,
+    help="Run any program once per seed; its result is the JSON file named in ORCH_RESULT.",
+    config=CommandConfig,
+    run="jobs.command:run",
+    resources=lambda config: Resources(
+        cpus=config.cpus, gpus=config.gpus, memory_mb=config.memory_mb, minutes=config.minutes
+    ),
+    needs_data=False,
+)
