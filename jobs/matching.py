@@ -1,0 +1,102 @@
+"""Random architectures matched to a searched one: the baseline that a search must beat (arXiv 1902.07638).
+
+Every mode draws from the method's own read-out space, so the draw could have come out of that search: A any subset of
+the 105 edges, B at most one edge per block (only 0.1 % of uniform 11-subsets are possible outputs of B).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import Literal, TypeVar
+
+import msgspec
+
+from jobs.discretise import TARGETS, Method, sources
+from jobs.errors import BadInput
+from jobs.records import Edge
+from jobs.space import EDGES, canonical, edge_parameters
+
+T = TypeVar("T")
+Mode = Literal["count", "count+params", "indegree"]
+
+TOLERANCE = 0.05
+"""`count+params`: the extra parameters are within this share of the searched net's."""
+MOST_DRAWS = 100_000
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """A matched random architecture. `flag` is the footnote that a table shows; empty where there is none."""
+
+    edges: tuple[Edge, ...]
+    flag: str = ""
+
+
+def match(edges: Iterable[Edge], mode: Mode, method: Method, seed: int, width: float = 1.0) -> Match:
+    """One random architecture for one searched architecture; the same arguments give the same draw.
+
+    `count`: as many edges. `count+params`: redrawn until the extra parameters agree within 5 %; after 100,000 draws
+    the nearest, flagged (parameters are those at `width`). `indegree`: as many edges into every block, from random sources (an ablation, flagged so).
+    Raises BadInput where `edges` is no possible output of the method.
+    """
+    searched = check(edges, method)
+    random = Random(f"{mode}/{method}/{seed}/{searched}")
+    if mode == "count":
+        return Match(edges=draw(len(searched), method, random))
+    if mode == "indegree":
+        drawn = [
+            (source, target)
+            for target in TARGETS
+            for source in take(sources(target), sum(edge[1] == target for edge in searched), random)
+        ]
+        return Match(edges=tuple(sorted(drawn)), flag="ablation: same targets, random sources")
+    extra = {edge: edge_parameters(edge, width) for edge in EDGES}
+    wanted = sum(extra[edge] for edge in searched)
+    nearest: tuple[Edge, ...] = ()
+    gap = float("inf")
+    for _ in range(MOST_DRAWS):
+        candidate = draw(len(searched), method, random)
+        distance = abs(sum(extra[edge] for edge in candidate) - wanted)
+        if distance <= TOLERANCE * wanted:
+            return Match(edges=candidate)
+        if distance < gap:
+            nearest, gap = candidate, distance
+    off = f"{100 * gap / wanted:.1f} % off" if wanted else f"{gap:.0f} parameters off"
+    return Match(edges=nearest, flag=f"nearest of {MOST_DRAWS} draws, {off}")
+
+
+def draw(count: int, method: Method, random: Random) -> tuple[Edge, ...]:
+    """`count` random edges that the method could have read out, sorted.
+
+    A: a uniform subset of the edges. B: uniform target blocks, then a uniform source for each, as a read-out of random
+    α would give (its extra parameters agree with the report's rows of B: docs/study.md).
+    Raises BadInput where the method has no architecture of so many edges.
+    """
+    most = len(EDGES) if method == "A" else len(TARGETS)
+    if not 0 <= count <= most:
+        raise BadInput(f"method {method} has architectures of 0 to {most} shortcuts, none of {count}")
+    if method == "A":
+        return tuple(sorted(take(EDGES, count, random)))
+    return tuple(sorted((take(sources(target), 1, random)[0], target) for target in take(TARGETS, count, random)))
+
+
+def check(edges: Iterable[Edge], method: Method) -> tuple[Edge, ...]:
+    """The edges sorted, or BadInput naming the edge or block that the method cannot read out."""
+    checked = canonical(edges)
+    seen: set[int] = set()
+    for _, target in checked:
+        if method == "B" and target in seen:
+            raise BadInput(
+                f"block {target} has two shortcuts, but method B reads out at most one per block: match as A"
+            )
+        seen.add(target)
+    return checked
+
+
+def take(items: Sequence[T], count: int, random: Random) -> list[T]:
+    """`count` distinct items in random order. Built on `random()` alone, whose sequence Python guarantees."""
+    pool = list(items)
+    for index in range(count):
+        other = index + int(random.random() * (len(pool) - index))
+        pool[index], pool[other] = pool[other], pool[index]
+    return pool[:count]
