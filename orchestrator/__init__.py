@@ -1,0 +1,1 @@
+"""What a person drives: commands, planning, supervision, status views, tables, statistics, figures and the report."""
