@@ -35,8 +35,9 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 def match(edges: Iterable[Edge], mode: Mode, method: Method, seed: int, width: float = 1.0) -> Match:
     """One random architecture for one searched architecture; the same arguments give the same draw.
 
-    `count`: as many edges. `count+params`: redrawn until the extra parameters agree within 5 %; after 100,000 draws
-    the nearest, flagged (parameters are those at `width`). `indegree`: as many edges into every block, from random sources (an ablation, flagged so).
+    `count`: as many edges. `count+params`: redrawn until the extra parameters at `width` agree within 5 %; after
+    100,000 draws the nearest, flagged. `indegree`: as many edges into every block, from random sources (an ablation,
+    flagged so).
     Raises BadInput where `edges` is no possible output of the method.
     """
     searched = check(edges, method)
