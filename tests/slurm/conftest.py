@@ -8,6 +8,7 @@ session and put in order before each test. `new_cluster` makes others; they are 
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,6 +58,8 @@ def new_cluster() -> Iterator[NewCluster]:
     yield make
     for cluster in made:
         cluster.remove()
+        # One that was never up has an empty folder, which no Cluster takes for its own to delete.
+        shutil.rmtree(cluster.base, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
