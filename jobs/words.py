@@ -17,7 +17,8 @@ class JobState(StrEnum):
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.WAITING: frozenset({JobState.QUEUED, JobState.CANCELLED}),
-    JobState.QUEUED: frozenset({JobState.SUBMITTED, JobState.CANCELLED}),
+    # succeeded: a copy that was given up for lost finishes while its replacement still waits
+    JobState.QUEUED: frozenset({JobState.SUBMITTED, JobState.SUCCEEDED, JobState.CANCELLED}),
     JobState.SUBMITTED: frozenset(
         {JobState.RUNNING, JobState.QUEUED, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
     ),
@@ -26,7 +27,8 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     ),
     JobState.SUCCEEDED: frozenset(),
     JobState.FAILED: frozenset({JobState.SUCCEEDED, JobState.QUEUED}),
-    JobState.CANCELLED: frozenset({JobState.QUEUED}),
+    # waiting: what it needs has not succeeded yet
+    JobState.CANCELLED: frozenset({JobState.QUEUED, JobState.WAITING}),
 }
 
 FINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})

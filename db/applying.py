@@ -1,0 +1,308 @@
+"""Applying journal entries: the only code that changes jobs, attempts, submissions, results and node health.
+
+Everything follows from the entry (its times too), so that live use and a rebuild end with the same rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from functools import singledispatch
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from db.entries import (
+    Accepted,
+    Cancel,
+    ClearStrikes,
+    Dispatch,
+    Ended,
+    Entry,
+    Import,
+    Launching,
+    Retry,
+    Strike,
+    Submit,
+    Template,
+)
+from jobs.records import Architecture
+from jobs.words import JobState
+
+
+def stamp(at: datetime) -> str:
+    """A time as the database keeps it: ISO 8601 in UTC with microseconds, so that text order is time order."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def encode(value: Any) -> str:
+    """JSON text with sorted keys."""
+    return msgspec.json.encode(value, order="sorted").decode()
+
+
+@singledispatch
+def apply(entry: Entry, connection: Connection) -> None:
+    """Change the database as the entry says, inside the caller's transaction. Raises IntegrityError by its rules."""
+    raise TypeError(f"no journal entry: {entry!r}")
+
+
+def _study(connection: Connection, name: str) -> int:
+    connection.exec_driver_sql("INSERT INTO study (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
+    return int(connection.exec_driver_sql("SELECT id FROM study WHERE name = ?", (name,)).scalar_one())
+
+
+def _templates(connection: Connection, templates: Iterable[Template]) -> list[tuple[str, int, int]]:
+    """(kind, config id, launch id) of each template; the rows are made where they are new."""
+    found = []
+    for item in templates:
+        values = (item.kind, item.kind_version, item.preset, item.dataset, encode(item.config))
+        connection.exec_driver_sql(
+            "INSERT INTO config (kind, kind_version, preset, dataset, text) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT DO NOTHING",
+            values,
+        )
+        config = connection.exec_driver_sql(
+            "SELECT id FROM config WHERE kind = ? AND kind_version = ? AND dataset = ? AND text = ?",
+            (values[0], values[1], values[3], values[4]),
+        ).scalar_one()
+        found.append((item.kind, int(config), _launch(connection, item.launching)))
+    return found
+
+
+def _launch(connection: Connection, launching: Launching) -> int:
+    text = encode(launching)
+    connection.exec_driver_sql("INSERT INTO launch (text) VALUES (?) ON CONFLICT DO NOTHING", (text,))
+    return int(connection.exec_driver_sql("SELECT id FROM launch WHERE text = ?", (text,)).scalar_one())
+
+
+@apply.register
+def _(entry: Submit, connection: Connection) -> None:
+    study = _study(connection, entry.study)
+    templates = _templates(connection, entry.templates)
+    at = stamp(entry.at)
+    rows = []
+    for job in entry.jobs:
+        kind, config, launch = templates[job.template]
+        state = JobState.WAITING if job.needs else JobState.QUEUED
+        rows.append((job.id, study, config, launch, kind, job.seed, job.key, state.value, int(job.tolerant), at, at))
+    connection.exec_driver_sql(
+        "INSERT INTO job "
+        "(id, study_id, config_id, launch_id, kind, seed, key, state, tolerant, created_at, updated_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+    needs = [(job.id, needed) for job in entry.jobs for needed in dict.fromkeys(job.needs)]
+    if needs:
+        connection.exec_driver_sql("INSERT INTO job_dependency VALUES (?, ?)", needs)
+        release(connection, [job.id for job in entry.jobs if job.needs], at)
+
+
+@apply.register
+def _(entry: Import, connection: Connection) -> None:
+    study = _study(connection, entry.study)
+    templates = _templates(connection, entry.templates)
+    at = stamp(entry.at)
+    jobs, results = [], []
+    for row in entry.results:
+        kind, config, launch = templates[row.template]
+        jobs.append((row.id, study, config, launch, kind, row.seed, row.key, "submitted", 1, at, at))
+        architecture = _architecture(connection, row.architecture)
+        accuracy = row.metrics.get("test_accuracy")
+        results.append((row.id, config, None, 1, architecture, accuracy, encode(row.metrics), "{}", at))
+    connection.exec_driver_sql(
+        "INSERT INTO job "
+        "(id, study_id, config_id, launch_id, kind, seed, key, state, imported, created_at, updated_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        jobs,
+    )
+    connection.exec_driver_sql(_INSERT_RESULT, results)
+    connection.exec_driver_sql(
+        "UPDATE job SET state = 'succeeded', cause = 'success' WHERE id = ?", [(row.id,) for row in entry.results]
+    )
+
+
+_INSERT_RESULT = (
+    "INSERT INTO result (job_id, config_id, execution_id, generation, architecture, test_accuracy, metrics, flags, "
+    "accepted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def architecture_hash(architecture: Architecture) -> str:
+    """The name of a set of edges: 12 hex digits of the SHA-256 of its sorted edge list."""
+    text = ",".join(f"{i}-{j}" for i, j in sorted(architecture.edges))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _architecture(connection: Connection, architecture: Architecture | None) -> str | None:
+    if architecture is None:
+        return None
+    name = architecture_hash(architecture)
+    connection.exec_driver_sql(
+        "INSERT INTO architecture VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (name, encode(sorted(architecture.edges)), len(architecture.edges)),
+    )
+    return name
+
+
+@apply.register
+def _(entry: Cancel, connection: Connection) -> None:
+    at = stamp(entry.at)
+    jobs = [(at, job) for job in entry.jobs]
+    connection.exec_driver_sql(
+        "UPDATE attempt SET state = 'ended', doomed = 1, cause = 'cancelled', ended_at = ? "
+        "WHERE job_id = ? AND state != 'ended'",
+        jobs,
+    )
+    connection.exec_driver_sql(
+        "UPDATE job SET state = 'cancelled', cause = 'cancelled', error = NULL, not_before = NULL, updated_at = ? "
+        "WHERE id = ? AND state IN ('waiting', 'queued', 'submitted', 'running')",
+        jobs,
+    )
+
+
+@apply.register
+def _(entry: Retry, connection: Connection) -> None:
+    at = stamp(entry.at)
+    for job in entry.jobs:
+        connection.exec_driver_sql(
+            "UPDATE job SET state = CASE WHEN " + _UNMET.format(job="job.id") + " THEN 'waiting' ELSE 'queued' END, "
+            "generation = generation + 1, resume = ?, cause = NULL, error = NULL, not_before = NULL, updated_at = ? "
+            "WHERE id = ? AND state IN ('failed', 'cancelled')",
+            (int(entry.resume), at, job),
+        )
+
+
+@apply.register
+def _(entry: Dispatch, connection: Connection) -> None:
+    at = stamp(entry.at)
+    connection.exec_driver_sql(
+        "INSERT INTO submission (token, backend, size, slot, created_at) VALUES (?, ?, ?, ?, ?)",
+        (entry.token, entry.backend, len(entry.tasks), entry.slot, at),
+    )
+    connection.exec_driver_sql(
+        "INSERT INTO attempt (job_id, number, generation, token, position, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        [(t.job, t.attempt, t.generation, entry.token, position, at) for position, t in enumerate(entry.tasks)],
+    )
+    connection.exec_driver_sql(
+        "UPDATE job SET state = 'submitted', attempts = ?, not_before = NULL, updated_at = ? WHERE id = ?",
+        [(t.attempt, at, t.job) for t in entry.tasks],
+    )
+
+
+@apply.register
+def _(entry: Accepted, connection: Connection) -> None:
+    at = stamp(entry.at)
+    config = connection.exec_driver_sql("SELECT config_id FROM job WHERE id = ?", (entry.job,)).scalar_one()
+    execution = connection.exec_driver_sql(
+        "SELECT e.id FROM execution e JOIN attempt a ON a.id = e.attempt_id "
+        "WHERE a.job_id = ? AND a.number = ? AND e.name = ?",
+        (entry.job, entry.attempt, entry.execution),
+    ).scalar_one_or_none()
+    values = (
+        entry.job,
+        config,
+        execution,
+        entry.generation,
+        _architecture(connection, entry.architecture),
+        entry.metrics.get("test_accuracy"),
+        encode(entry.metrics),
+        encode(entry.flags),
+        at,
+    )
+    connection.exec_driver_sql(_INSERT_RESULT, values)
+    connection.exec_driver_sql(
+        "UPDATE attempt SET state = 'ended', ended_at = ?, doomed = number != ?, "
+        "cause = CASE WHEN number = ? THEN 'success' ELSE 'cancelled' END, "
+        "decision = CASE WHEN number = ? THEN NULL ELSE 'another execution finished first' END "
+        "WHERE job_id = ? AND state != 'ended'",
+        (at, entry.attempt, entry.attempt, entry.attempt, entry.job),
+    )
+    connection.exec_driver_sql(
+        "UPDATE job SET state = 'succeeded', cause = 'success', error = NULL, not_before = NULL, updated_at = ? "
+        "WHERE id = ?",
+        (at, entry.job),
+    )
+    release(connection, dependents(connection, entry.job), at)
+
+
+@apply.register
+def _(entry: Ended, connection: Connection) -> None:
+    at = stamp(entry.at)
+    connection.exec_driver_sql(
+        "UPDATE attempt SET state = 'ended', cause = ?, evidence = ?, decision = ?, ended_at = ?, "
+        "node = coalesce(?, node), checkpoint_step = ? WHERE job_id = ? AND number = ? AND state != 'ended'",
+        (
+            entry.cause.value,
+            encode(entry.evidence),
+            entry.decision,
+            at,
+            entry.node,
+            entry.checkpoint_step,
+            entry.job,
+            entry.attempt,
+        ),
+    )
+    connection.exec_driver_sql(
+        "UPDATE job SET state = ?, cause = ?, error = ?, not_before = ?, memory_mb = coalesce(?, memory_mb), "
+        "updated_at = ? WHERE id = ? AND attempts = ? AND state IN ('submitted', 'running')",
+        (
+            entry.then,
+            entry.cause.value,
+            entry.error,
+            stamp(entry.not_before) if entry.not_before else None,
+            entry.memory_mb,
+            at,
+            entry.job,
+            entry.attempt,
+        ),
+    )
+    if entry.then == JobState.FAILED:
+        release(connection, dependents(connection, entry.job), at)
+
+
+@apply.register
+def _(entry: Strike, connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "INSERT INTO node_health (node, at, cause, job_id) VALUES (?, ?, ?, ?)",
+        (entry.node, stamp(entry.at), entry.cause.value, entry.job),
+    )
+
+
+@apply.register
+def _(entry: ClearStrikes, connection: Connection) -> None:
+    at = stamp(entry.at)
+    if not entry.nodes:
+        connection.exec_driver_sql("UPDATE node_health SET cleared_at = ? WHERE cleared_at IS NULL", (at,))
+    for node in entry.nodes:
+        connection.exec_driver_sql(
+            "UPDATE node_health SET cleared_at = ? WHERE cleared_at IS NULL AND node = ?", (at, node)
+        )
+
+
+_UNMET = (
+    "EXISTS (SELECT 1 FROM job_dependency d JOIN job n ON n.id = d.needs_id WHERE d.job_id = {job} "
+    "AND NOT (n.state = 'succeeded' OR (job.tolerant = 1 AND n.state = 'failed')))"
+)
+
+
+def dependents(connection: Connection, job: int) -> list[int]:
+    """The jobs that wait for this one."""
+    rows = connection.exec_driver_sql(
+        "SELECT d.job_id FROM job_dependency d JOIN job j ON j.id = d.job_id "
+        "WHERE d.needs_id = ? AND j.state = 'waiting'",
+        (job,),
+    )
+    return [int(row[0]) for row in rows]
+
+
+def release(connection: Connection, jobs: Iterable[int], at: str) -> None:
+    """Queue those waiting jobs whose needed jobs have all succeeded (a tolerant one: or failed)."""
+    rows = [(at, job) for job in jobs]
+    if rows:
+        connection.exec_driver_sql(
+            "UPDATE job SET state = 'queued', updated_at = ? WHERE id = ? AND state = 'waiting' AND NOT "
+            + _UNMET.format(job="job.id"),
+            rows,
+        )

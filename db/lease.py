@@ -1,0 +1,91 @@
+"""Who supervises the store: one holder at a time, whose every write is conditional on the lease's number."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from db.applying import stamp
+from db.store import Store
+from jobs.files import now
+
+RENEW_SECONDS = 10.0
+EXPIRY_SECONDS = 60.0
+"""A holder on another host that has not renewed for this long has lost the lease."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """The process that supervises."""
+
+    number: int
+    host: str
+    pid: int
+    process_start: str
+    boot_id: str
+    renewed_at: datetime
+
+    def alive(self) -> bool:
+        """On this host: whether the very process lives. Elsewhere: whether it renewed lately."""
+        if self.host == socket.gethostname():
+            return self.boot_id == _boot_id() and _process_start(self.pid) == self.process_start
+        return now() - self.renewed_at < timedelta(seconds=EXPIRY_SECONDS)
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _process_start(pid: int) -> str | None:
+    """The process's start in clock ticks since boot (proc(5), stat field 22); None where it is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def holder(connection: Connection) -> Holder | None:
+    """Who holds the lease, dead or alive; None where it was given up."""
+    row = connection.exec_driver_sql(
+        "SELECT number, host, pid, process_start, boot_id, renewed_at FROM lease WHERE pid IS NOT NULL"
+    ).one_or_none()
+    if row is None:
+        return None
+    return Holder(
+        number=row.number,
+        host=row.host,
+        pid=row.pid,
+        process_start=row.process_start,
+        boot_id=row.boot_id,
+        renewed_at=datetime.strptime(row.renewed_at, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC),
+    )
+
+
+def take(store: Store) -> int | None:
+    """Become the supervisor: the lease's new number, or None where a living process holds it."""
+    with store.write() as writer:
+        held = holder(writer.connection)
+        if held is not None and held.alive():
+            return None
+        writer.connection.exec_driver_sql(
+            "UPDATE lease SET number = number + 1, host = ?, pid = ?, process_start = ?, boot_id = ?, renewed_at = ?",
+            (socket.gethostname(), os.getpid(), _process_start(os.getpid()), _boot_id(), stamp(now())),
+        )
+        return int(writer.connection.exec_driver_sql("SELECT number FROM lease").scalar_one())
+
+
+def renew(store: Store, number: int) -> None:
+    """Say that this supervisor lives. Raises LeaseLost."""
+    with store.write(lease=number) as writer:
+        writer.connection.exec_driver_sql("UPDATE lease SET renewed_at = ?", (stamp(now()),))
+
+
+def give_up(connection: Connection) -> None:
+    """Leave the lease, inside a transaction that is conditional on it."""
+    connection.exec_driver_sql("UPDATE lease SET host = NULL, pid = NULL, process_start = NULL, boot_id = NULL")
