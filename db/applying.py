@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from datetime import datetime
 from functools import singledispatch
-from typing import Any
 
-import msgspec
 from sqlalchemy import Connection
 
 from db.entries import (
@@ -28,18 +25,10 @@ from db.entries import (
     Submit,
     Template,
 )
+from db.executions import began, supersede, vanished
+from db.text import encode, stamp
 from jobs.records import Architecture
 from jobs.words import JobState
-
-
-def stamp(at: datetime) -> str:
-    """A time as the database keeps it: ISO 8601 in UTC with microseconds, so that text order is time order."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def encode(value: Any) -> str:
-    """JSON text with sorted keys."""
-    return msgspec.json.encode(value, order="sorted").decode()
 
 
 @singledispatch
@@ -195,11 +184,10 @@ def _(entry: Dispatch, connection: Connection) -> None:
 def _(entry: Accepted, connection: Connection) -> None:
     at = stamp(entry.at)
     config = connection.exec_driver_sql("SELECT config_id FROM job WHERE id = ?", (entry.job,)).scalar_one()
-    execution = connection.exec_driver_sql(
-        "SELECT e.id FROM execution e JOIN attempt a ON a.id = e.attempt_id "
-        "WHERE a.job_id = ? AND a.number = ? AND e.name = ?",
-        (entry.job, entry.attempt, entry.execution),
-    ).scalar_one_or_none()
+    attempt = connection.exec_driver_sql(
+        "SELECT id FROM attempt WHERE job_id = ? AND number = ?", (entry.job, entry.attempt)
+    ).scalar_one()
+    execution = began(connection, attempt, entry.execution, entry.started)
     values = (
         entry.job,
         config,
@@ -224,6 +212,7 @@ def _(entry: Accepted, connection: Connection) -> None:
         "WHERE id = ?",
         (at, entry.job),
     )
+    supersede(connection, entry.job, execution)
     release(connection, dependents(connection, entry.job), at)
 
 
@@ -258,6 +247,7 @@ def _(entry: Ended, connection: Connection) -> None:
             entry.attempt,
         ),
     )
+    vanished(connection, entry.job, entry.attempt, entry.cause, at)
     if entry.then == JobState.FAILED:
         release(connection, dependents(connection, entry.job), at)
 

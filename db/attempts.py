@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from db.applying import stamp
-from db.jobs import parse_time
+from db.text import parse_time, stamp
 from jobs.words import AttemptState, Cause
 
 

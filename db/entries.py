@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from jobs.kind import Resources
-from jobs.records import Architecture, Fingerprint, Record
+from jobs.records import Architecture, Fingerprint, Record, Started
 from jobs.words import Cause
 
 
@@ -105,12 +105,13 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True, tag="dispatch", omit_d
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted", omit_defaults=True):
-    """A success that closes its job."""
+    """A success that closes its job. It carries its execution's start, so that a rebuild can name the execution."""
 
     job: int
     attempt: int
     execution: str
     generation: int
+    started: Started
     metrics: dict[str, float | None]
     architecture: Architecture | None = None
     flags: dict[str, str] = msgspec.field(default_factory=dict)

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
-from db.applying import stamp
 from db.entries import Launching, NewJob, Submit, Template
 from db.store import Writer
+from db.text import parse_time, stamp
 from jobs.errors import BadInput
 from jobs.words import JobState
-
-
-def parse_time(text: str) -> datetime:
-    """A time as the database keeps it."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +112,8 @@ _SELECT = (
     "j.attempts, j.resume, j.imported, j.tolerant, j.cause, j.error, j.not_before, j.memory_mb, j.created_at, "
     "j.updated_at, c.text AS config, l.text AS launching, "
     "(SELECT group_concat(needs_id) FROM job_dependency WHERE job_id = j.id) AS needs "
-    "FROM job j JOIN study s ON s.id = j.study_id JOIN config c ON c.id = j.config_id JOIN launch l ON l.id = j.launch_id "
+    "FROM job j JOIN study s ON s.id = j.study_id JOIN config c ON c.id = j.config_id "
+    "JOIN launch l ON l.id = j.launch_id "
 )
 
 

@@ -6,7 +6,6 @@ leaves a file that the database does not hold: the next writer applies it first 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -42,8 +41,8 @@ def read(path: Path) -> tuple[Entry, ...]:
         raise StoreError(f"journal file {path} cannot be read ({error}): restore it from a backup") from None
 
 
-def read_all(journal: Path) -> Iterator[tuple[int, tuple[Entry, ...]]]:
-    """Every file in order. Raises StoreError where a number is missing, since later decisions rest on earlier ones."""
+def last_number(journal: Path) -> int:
+    """The number of the last file; 0 for an empty journal. Raises StoreError where one before it is missing."""
     numbers = sorted(
         int(name[:-5])
         for folder in names(journal)
@@ -53,4 +52,4 @@ def read_all(journal: Path) -> Iterator[tuple[int, tuple[Entry, ...]]]:
     for expected, number in enumerate(numbers, start=1):
         if number != expected:
             raise StoreError(f"journal file {path_of(journal, expected)} is missing: restore it from a backup")
-        yield number, read(path_of(journal, number))
+    return len(numbers)

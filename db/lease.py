@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from db.applying import stamp
 from db.store import Store
+from db.text import parse_time, stamp
 from jobs.files import now
 
 RENEW_SECONDS = 10.0
@@ -63,7 +63,7 @@ def holder(connection: Connection) -> Holder | None:
         pid=row.pid,
         process_start=row.process_start,
         boot_id=row.boot_id,
-        renewed_at=datetime.strptime(row.renewed_at, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC),
+        renewed_at=parse_time(row.renewed_at),
     )
 
 

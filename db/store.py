@@ -81,6 +81,8 @@ class Store:
         self.layout = Layout(root)
         self.network = file_system(root) in NETWORK_FILE_SYSTEMS
         if not self.layout.database.exists():
+            if self.layout.journal.is_dir() and not create:
+                raise StoreError(f"{self.layout.database} is missing but its runs are there: run 'orch rebuild'")
             if not create:
                 raise NoStore(f"there is no store in {root}: submit a job first, or name one with --store")
             self._make_folders()
@@ -240,6 +242,11 @@ class Store:
             if writer is not None and writer.sealed is not None:
                 self._take_back(writer.sealed)
             raise
+
+    def catch_up(self) -> None:
+        """Apply the journal files that the database does not hold yet."""
+        with self.write() as writer:
+            writer.catch_up()
 
     def _take_back(self, number: int) -> None:
         """Remove journal file `number` if its transaction did not commit: its caller hears an error.

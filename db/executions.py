@@ -1,0 +1,186 @@
+"""Executions and their metrics, as ingestion reads them from the run folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from db.text import encode, parse_time, stamp
+from jobs.records import MetricLine, Outcome, Started
+from jobs.words import Cause
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredExecution:
+    """One start of an attempt, as the database knows it."""
+
+    id: int
+    job: int
+    attempt: int
+    """The attempt's number."""
+    generation: int
+    name: str
+    node: str
+    host: str
+    pid: int
+    started_at: datetime
+    ready_at: datetime | None
+    ended_at: datetime | None
+    ending: str | None
+    cause: Cause | None
+    error: str | None
+    superseded: bool
+    code_changed: bool
+    epoch: int | None
+    epochs: int | None
+    latest: str | None
+    checkpoint_step: int
+    wall_seconds: float
+    gpu_seconds: float
+    peak_memory_mb: float
+    device_name: str | None
+
+
+_SELECT = """SELECT e.id, e.job_id AS job, a.number AS attempt, a.generation, e.name, e.node, e.host, e.pid,
+    e.started_at, e.ready_at, e.ended_at, e.ending, e.cause, e.error, e.superseded, e.code_changed, e.epoch, e.epochs,
+    e.latest, e.checkpoint_step, e.wall_seconds, e.gpu_seconds, e.peak_memory_mb, e.device_name
+    FROM execution e JOIN attempt a ON a.id = e.attempt_id """
+
+
+def _stored(row: Any) -> StoredExecution:
+    values = dict(row._mapping)
+    values.update(
+        started_at=parse_time(row.started_at),
+        ready_at=parse_time(row.ready_at) if row.ready_at else None,
+        ended_at=parse_time(row.ended_at) if row.ended_at else None,
+        cause=Cause(row.cause) if row.cause else None,
+        superseded=bool(row.superseded),
+        code_changed=bool(row.code_changed),
+    )
+    return StoredExecution(**values)
+
+
+def of_job(connection: Connection, job: int) -> list[StoredExecution]:
+    """All executions of a job, oldest first."""
+    return [_stored(row) for row in connection.exec_driver_sql(_SELECT + "WHERE e.job_id = ? ORDER BY e.id", (job,))]
+
+
+def all_of(connection: Connection, study: str) -> list[StoredExecution]:
+    """All executions of a study's jobs, oldest first."""
+    sql = _SELECT + (
+        "JOIN job j ON j.id = e.job_id WHERE j.study_id = (SELECT id FROM study WHERE name = ?) ORDER BY e.id"
+    )
+    return [_stored(row) for row in connection.exec_driver_sql(sql, (study,))]
+
+
+def began(connection: Connection, attempt: int, name: str, started: Started) -> int:
+    """Record a new execution (idempotent): its row id."""
+    connection.exec_driver_sql(
+        "INSERT INTO execution (job_id, attempt_id, name, node, host, pid, process_start, boot_id, slurm_job, "
+        "code_changed, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (
+            started.job,
+            attempt,
+            name,
+            started.node,
+            started.host,
+            started.pid,
+            started.process_start,
+            started.boot_id,
+            started.slurm_job,
+            int(started.code_changed),
+            stamp(started.at),
+        ),
+    )
+    return int(
+        connection.exec_driver_sql(
+            "SELECT id FROM execution WHERE attempt_id = ? AND name = ?", (attempt, name)
+        ).scalar_one()
+    )
+
+
+def is_ready(connection: Connection, execution: int, at: datetime) -> None:
+    """Its data is loaded and its first step done."""
+    connection.exec_driver_sql(
+        "UPDATE execution SET ready_at = ? WHERE id = ? AND ready_at IS NULL", (stamp(at), execution)
+    )
+
+
+def progressed(connection: Connection, execution: int, lines: Sequence[MetricLine]) -> None:
+    """New metric lines of an execution (each epoch counts once, the later line wins)."""
+    rows = [(execution, line.epoch, name, value) for line in lines for name, value in line.values.items()]
+    if rows:
+        connection.exec_driver_sql(
+            "INSERT INTO metric VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", rows
+        )
+    if lines:
+        last = lines[-1]
+        connection.exec_driver_sql(
+            "UPDATE execution SET epoch = ?, epochs = ?, latest = ? WHERE id = ?",
+            (last.epoch, last.epochs, encode(last.values), execution),
+        )
+
+
+def checkpointed(connection: Connection, execution: int, step: int) -> None:
+    """The newest checkpoint of an execution."""
+    connection.exec_driver_sql(
+        "UPDATE execution SET checkpoint_step = ? WHERE id = ? AND checkpoint_step < ?", (step, execution, step)
+    )
+
+
+def ended(connection: Connection, execution: int, outcome: Outcome, cause: Cause) -> None:
+    """What its outcome file says; `cause` is the one after judging readiness."""
+    connection.exec_driver_sql(
+        "UPDATE execution SET ended_at = ?, ending = ?, cause = ?, error = ?, superseded = max(superseded, ?), "
+        "checkpoint_step = max(checkpoint_step, ?), wall_seconds = ?, gpu_seconds = ?, peak_memory_mb = ?, "
+        "device_name = ? WHERE id = ?",
+        (
+            stamp(outcome.at),
+            outcome.ending,
+            cause.value,
+            outcome.error,
+            int(outcome.superseded),
+            outcome.checkpoint_step,
+            outcome.wall_seconds,
+            outcome.gpu_seconds,
+            outcome.peak_memory_mb,
+            outcome.device_name,
+            execution,
+        ),
+    )
+
+
+def vanished(connection: Connection, job: int, attempt: int, cause: Cause, at: str) -> None:
+    """Executions of an ended attempt that left no outcome: they ended with the attempt's cause."""
+    connection.exec_driver_sql(
+        "UPDATE execution SET ended_at = ?, cause = ?, "
+        "wall_seconds = max(0, (julianday(?) - julianday(started_at)) * 86400) "
+        "WHERE ended_at IS NULL AND attempt_id = (SELECT id FROM attempt WHERE job_id = ? AND number = ?)",
+        (at, cause.value, at, job, attempt),
+    )
+
+
+def supersede(connection: Connection, job: int, accepted: int) -> None:
+    """Every other finished execution of the job is superseded: kept, never counted."""
+    connection.exec_driver_sql(
+        "UPDATE execution SET superseded = 1 WHERE job_id = ? AND ending = 'success' AND id != ?", (job, accepted)
+    )
+
+
+def late(connection: Connection, execution: int) -> None:
+    """An outcome that came after its job was closed or cancelled: kept, never counted."""
+    connection.exec_driver_sql("UPDATE execution SET superseded = 1 WHERE id = ?", (execution,))
+
+
+def metrics_of(connection: Connection, execution: int) -> list[tuple[int, Mapping[str, float | None]]]:
+    """(epoch, numbers) of an execution, ascending."""
+    found: dict[int, dict[str, float | None]] = {}
+    for epoch, name, value in connection.exec_driver_sql(
+        "SELECT epoch, name, value FROM metric WHERE execution_id = ? ORDER BY epoch, name", (execution,)
+    ):
+        found.setdefault(epoch, {})[name] = value
+    return list(found.items())

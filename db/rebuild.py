@@ -1,0 +1,29 @@
+"""Making the database anew from `runs/`: the journal is a redo log, so an empty database catches up with all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from db import journal
+from db.store import Store
+from jobs.errors import StoreError
+from jobs.files import now
+from jobs.layout import Layout
+
+
+def rebuild(root: Path) -> Store:
+    """Replace `orch.db` by one made from the journal; the old one is kept beside it. Raises StoreError.
+
+    What executions wrote is read afterwards by ingestion, as in live use.
+    """
+    layout = Layout(root)
+    if journal.last_number(layout.journal) == 0:
+        raise StoreError(f"{root} has no journal to rebuild from: name another store with --store")
+    kept = layout.database.with_name(f"orch.db.before-rebuild-{now():%Y%m%dT%H%M%S}")
+    for suffix in ("", "-wal", "-shm"):
+        source = Path(f"{layout.database}{suffix}")
+        if source.exists():
+            source.replace(f"{kept}{suffix}")
+    store = Store(root, create=True)
+    store.catch_up()
+    return store

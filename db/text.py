@@ -1,0 +1,25 @@
+"""How times and JSON stand in the database, as text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+def stamp(at: datetime) -> str:
+    """A time as the database keeps it: ISO 8601 in UTC with microseconds, so that text order is time order."""
+    return at.astimezone(UTC).strftime(_FORMAT)
+
+
+def parse_time(text: str) -> datetime:
+    """A time that `stamp` wrote."""
+    return datetime.strptime(text, _FORMAT).replace(tzinfo=UTC)
+
+
+def encode(value: Any) -> str:
+    """JSON text with sorted keys."""
+    return msgspec.json.encode(value, order="sorted").decode()
