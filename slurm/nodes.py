@@ -1,0 +1,107 @@
+"""Which nodes are kept out of the way: strikes that expire, and never more than a share of a partition. Pure.
+
+The same rules serve local GPUs, as nodes of one pool.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from jobs.words import Cause
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strike:
+    """Something went wrong on a node that may be the node's own fault."""
+
+    node: str
+    at: datetime
+    cause: Cause
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """How fast a node falls into disgrace, and for how long."""
+
+    strikes: int = 3
+    """So many that have not expired make a node bad: one NODE_FAIL alone blames nobody."""
+    strike_lasts: timedelta = timedelta(hours=6)
+    exclude_for: timedelta = timedelta(hours=1)
+    """After the newest strike; then the node is tried again, and one more strike excludes it again."""
+    largest_share: float = 0.5
+    """Of a partition's nodes: more are never excluded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exclusion:
+    """What follows from the strikes at one moment."""
+
+    nodes: frozenset[str] = frozenset()
+    until: Mapping[str, datetime] = field(default_factory=dict)
+    """Of every bad node, excluded or spared: when it is tried again."""
+    spared: frozenset[str] = frozenset()
+    """Bad nodes that are still used, since too many of their partition are excluded already."""
+    stopped: Mapping[str, str] = field(default_factory=dict)
+    """Partition → sentence, where every node is bad or down: nothing is to be sent there."""
+
+
+def excluded(
+    strikes: Iterable[Strike],
+    pools: Mapping[str, Collection[str]],
+    now: datetime,
+    policy: Policy | None = None,
+    down: Collection[str] = (),
+) -> Exclusion:
+    """Judge all nodes.
+
+    `pools` are the partitions with the names of all their nodes (a node may be in several); bad nodes that are in none
+    are left out, since SLURM refuses unknown names. `down` are those that the machines themselves do not use now.
+    """
+    policy = policy or Policy()
+    fresh: dict[str, list[Strike]] = defaultdict(list)
+    for strike in strikes:
+        if now - strike.at < policy.strike_lasts:
+            fresh[strike.node].append(strike)
+    known = {node for nodes in pools.values() for node in nodes}
+    until = {}
+    for node, own in fresh.items():
+        end = max(strike.at for strike in own) + policy.exclude_for
+        if node in known and len(own) >= policy.strikes and now < end:
+            until[node] = end
+    out: set[str] = set()
+    # The worst first; by name in the end, so that the choice never depends on the order of reading.
+    for node in sorted(until, key=lambda name: (-len(fresh[name]), -until[name].timestamp(), name)):
+        mine = [set(nodes) for nodes in pools.values() if node in nodes]
+        if all(len(out & nodes) + 1 <= int(len(nodes) * policy.largest_share) for nodes in mine):
+            out.add(node)
+    stopped = {}
+    for pool, nodes in pools.items():
+        bad = [node for node in nodes if node in until]
+        if bad and all(node in until or node in down for node in nodes):
+            stopped[pool] = _sentence(pool, nodes, bad, fresh, until, policy)
+    return Exclusion(
+        nodes=frozenset(out), until=until, spared=frozenset(until) - out, stopped=dict(sorted(stopped.items()))
+    )
+
+
+def _sentence(
+    pool: str,
+    nodes: Collection[str],
+    bad: list[str],
+    fresh: Mapping[str, list[Strike]],
+    until: Mapping[str, datetime],
+    policy: Policy,
+) -> str:
+    newest = max((strike for node in bad for strike in fresh[node]), key=lambda strike: strike.at)
+    again = min(until[node] for node in bad)
+    if len(bad) == len(nodes):
+        who = f"all {len(nodes)} nodes of '{pool}' are" if len(nodes) > 1 else f"the only node of '{pool}' is"
+    else:
+        who = f"all nodes of '{pool}' are down or"
+    return (
+        f"{who} bad ({policy.strikes} failures each, the last a {newest.cause} on {newest.node}): nothing is sent "
+        f"there before {again:%Y-%m-%d %H:%M} UTC; see why with `orch nodes`, and clear them there once they are mended"
+    )
