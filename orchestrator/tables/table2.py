@@ -1,0 +1,256 @@
+"""Table 2 of the report: searched architectures, their matched random ones, and the baseline, from result rows.
+
+One table per data set and preset; a cell never mixes differing configs (its row is split, and says by what).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from db.rows import ResultRow
+from jobs.errors import BadInput
+from jobs.words import JobState
+from orchestrator.statistics import Summary
+from orchestrator.tables.cells import ACCURACY, Cell, differing, job_list, split
+from orchestrator.tables.keys import setting, text
+
+BASELINE = "vgg19"
+RANDOM = "random"
+METRICS = (ACCURACY, "params_m", "shortcuts")
+TRAINED = "evaluate"
+DRAWN = "random-baseline"
+
+CellKey = tuple[str, int | None]
+"""(architecture, search epoch)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row: 'A', 'B' or another method at a search epoch, 'vgg19', or 'random' (matched to nothing)."""
+
+    architecture: str
+    epoch: int | None
+    cell: Cell
+    random: Cell | None = None
+    """The matched random architectures; None where there is no such job."""
+    variant: Mapping[str, str]
+    """The settings that tell it from other rows of the same architecture and epoch; mostly empty."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_searched(self) -> bool:
+        return self.architecture not in (BASELINE, RANDOM)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table2:
+    """All rows of one data set and preset, in the report's order."""
+
+    dataset: str | None
+    preset: str | None
+    studies: tuple[str, ...]
+    rows: tuple[Row, ...]
+    searches: tuple[ResultRow, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def contract(self) -> dict[str, Any]:
+        """The JSON contract; an incomplete cell holds what is there, with n and expected."""
+        found: dict[str, Any] = {
+            "dataset": self.dataset,
+            "preset": self.preset,
+            "rows": [_row_contract(row) for row in self.rows],
+        }
+        if self.notes:
+            found["notes"] = list(self.notes)
+        return found
+
+
+def build(rows: Sequence[ResultRow], expected: Mapping[CellKey, int] | None = None) -> Table2:
+    """The table of rows of one data set and preset. `expected`: architectures per cell, where more than there are jobs.
+
+    Raises BadInput where the rows are of several data sets or presets.
+    """
+    tables = build_all(rows, expected)
+    if len(tables) > 1:
+        have = "; ".join(f"{table.dataset} with preset {table.preset}" for table in tables)
+        raise BadInput(
+            f"a table never mixes data sets or presets, and there are {len(tables)} ({have}): "
+            "choose one by --filter dataset=… or --filter preset=…"
+        )
+    return tables[0] if tables else Table2(dataset=None, preset=None, studies=(), rows=())
+
+
+def build_all(rows: Sequence[ResultRow], expected: Mapping[CellKey, int] | None = None) -> list[Table2]:
+    """One table for each (data set, preset) that has a row of Table 2: the report's setting first, then by name."""
+    groups: dict[tuple[str, str], list[ResultRow]] = {}
+    for row in rows:
+        if row.state != JobState.CANCELLED and (row.kind == "search" or cell_key(row) is not None):
+            groups.setdefault((row.dataset, row.preset), []).append(row)
+    order = sorted(groups, key=lambda key: (key != ("cifar10", "report"), key))
+    tables = [_table(dataset, preset, groups[dataset, preset], expected or {}) for dataset, preset in order]
+    return [table for table in tables if table.rows]
+
+
+def cell_key(row: ResultRow) -> CellKey | None:
+    """Which cell a job's result belongs to; None for a job that is not in Table 2 (a search, a command, ...)."""
+    method, epoch = row.config.get("method"), row.config.get("search_epoch")
+    if row.kind == DRAWN:
+        return (str(method), epoch) if method else (RANDOM, None)
+    if row.kind != TRAINED:
+        return None
+    if method:
+        return str(method), epoch
+    plain = row.config.get("architecture") == BASELINE or (row.imported and not row.metrics.get("shortcuts"))
+    return (BASELINE, None) if plain else None
+
+
+def _table(dataset: str, preset: str, rows: Sequence[ResultRow], expected: Mapping[CellKey, int]) -> Table2:
+    trained: dict[CellKey, list[ResultRow]] = {}
+    drawn: dict[CellKey, list[ResultRow]] = {}
+    for row in rows:
+        key = cell_key(row)
+        if key is not None:
+            (drawn if row.kind == DRAWN else trained).setdefault(key, []).append(row)
+    searches = tuple(row for row in rows if row.kind == "search")
+    planned = {**_read_outs(searches), **expected}
+    built: list[Row] = []
+    for key in sorted({*trained, *drawn, *planned}, key=_position):
+        built.extend(_rows(key, trained.get(key, []), drawn.get(key, []), planned.get(key, 0)))
+    return Table2(
+        dataset=dataset,
+        preset=preset,
+        studies=tuple(sorted({row.study for row in rows})),
+        rows=tuple(built),
+        searches=searches,
+        notes=tuple(_across(built)),
+    )
+
+
+def _read_outs(searches: Iterable[ResultRow]) -> dict[CellKey, int]:
+    """How many architectures each cell will have once these searches are through (they spawn their evaluations)."""
+    planned: dict[CellKey, int] = {}
+    for row in searches:
+        method = setting(row, "method")
+        epochs = setting(row, "read_out") or ()
+        for epoch in epochs if method else ():
+            planned[str(method), int(epoch)] = planned.get((str(method), int(epoch)), 0) + 1
+    return planned
+
+
+def _position(key: CellKey) -> tuple[int, str, float]:
+    name, epoch = key
+    return {BASELINE: 1, RANDOM: 2}.get(name, 0), name, float("inf") if epoch is None else epoch
+
+
+def _rows(key: CellKey, trained: list[ResultRow], drawn: list[ResultRow], planned: int) -> list[Row]:
+    """The rows of one cell key: one, or several where configs differ."""
+    name, epoch = key
+    if name == RANDOM:
+        trained, drawn = drawn, []
+    groups = split(trained)
+    random_groups = split(drawn) if drawn else []
+    found = []
+    for variant, members in groups:
+        cell = Cell(tuple(members), per_training=name == BASELINE, planned=planned if len(groups) == 1 else 0)
+        fitting = [(other, matched) for other, matched in random_groups if _fits(matched[0], variant, drawn)]
+        for other, matched in fitting or [({}, [])]:
+            own = {f"random {one}" if one not in variant else one: shown for one, shown in other.items()}
+            random = Cell(tuple(matched), planned=planned if len(groups) == 1 else 0) if matched else None
+            found.append(
+                Row(
+                    architecture=name,
+                    epoch=epoch,
+                    cell=cell,
+                    random=random,
+                    variant={**variant, **own},
+                    notes=tuple(_notes(cell, random)),
+                )
+            )
+    return found
+
+
+def _fits(random: ResultRow, variant: Mapping[str, str], drawn: Iterable[ResultRow]) -> bool:
+    """Whether a random architecture has a row's settings, as far as random architectures know such settings at all."""
+    meant = {key for row in drawn for key in variant if setting(row, key) is not None}
+    return all(text(setting(random, key)) == variant[key] for key in meant)
+
+
+def _notes(cell: Cell, random: Cell | None) -> list[str]:
+    """What a reader must know about a row's cells."""
+    notes = _cell_notes(cell, "")
+    if random is not None:
+        notes += _cell_notes(random, "random architectures: ")
+        modes = sorted({text(mode) for row in random.rows if (mode := setting(row, "match")) not in (None, "none")})
+        if modes:
+            notes.append(f"random architectures matched by {', '.join(modes)}")
+    return notes
+
+
+def _cell_notes(cell: Cell, prefix: str) -> list[str]:
+    notes = []
+    for attribute, what in (("code", "code versions"), ("device_name", "devices")):
+        groups: dict[str, list[ResultRow]] = {}
+        for row in cell.rows:
+            if getattr(row, attribute):
+                groups.setdefault(getattr(row, attribute), []).append(row)
+        if len(groups) > 1:
+            shown = "; ".join(f"{name} ({job_list(groups[name])})" for name in sorted(groups))
+            notes.append(f"{prefix}differing {what}: {shown}")
+    if changed := [row for row in cell.rows if row.code_changed]:
+        notes.append(f"{prefix}ran with other code than they were submitted with: {job_list(changed)}")
+    if failed := [row for row in cell.rows if row.state == JobState.FAILED]:
+        notes.append(f"{prefix}failed: {job_list(failed)}")
+    done = [row for unit in cell.units for row in unit.rows]
+    if lacking := [row for row in cell.rows if row.state == JobState.SUCCEEDED and row not in done]:
+        notes.append(f"{prefix}ended without a finite test accuracy, so not counted: {job_list(lacking)}")
+    flags: dict[str, list[ResultRow]] = {}
+    for row in done:
+        for name, flag in row.flags.items():
+            flags.setdefault(f"{name}: {flag}", []).append(row)
+    notes += [f"{prefix}{flag} ({job_list(flags[flag])})" for flag in sorted(flags)]
+    imported = [row for row in done if row.imported]
+    if imported and len(imported) < len(done):
+        notes.append(f"{prefix}{len(imported)} of {len(done)} results were imported")
+    if empty := [row for row in done if row.edges == () and row.config.get("method")]:
+        notes.append(f"{prefix}architectures without any shortcut: {job_list(empty)}")
+    return notes
+
+
+def _across(rows: Sequence[Row]) -> list[str]:
+    """Settings of the training in which the rows of a table differ from each other."""
+    jobs = [job for row in rows for cell in (row.cell, row.random) if cell is not None for job in cell.rows]
+    told = {key for row in rows for key in row.variant} | {"match", "shortcuts", "tau", "pretrained"}
+    notes = []
+    for key, values in differing(jobs, told).items():
+        # A kind without such a setting (None) does not differ in it.
+        shown = [text(value) for value in values if value is not None]
+        if len(shown) > 1:
+            notes.append(f"rows differ in {key}: {', '.join(shown)}")
+    return notes
+
+
+def _row_contract(row: Row) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "architecture": row.architecture,
+        "epoch": row.epoch,
+        "n": row.cell.n,
+        "expected": row.cell.expected,
+    }
+    for metric in METRICS:
+        found[metric] = _summary(row.cell.summary(metric))
+    found["random_accuracy"] = (
+        None
+        if row.random is None
+        else {**_summary(row.random.summary(ACCURACY)), "n": row.random.n, "expected": row.random.expected}
+    )
+    if row.variant:
+        found["variant"] = dict(row.variant)
+    if row.notes:
+        found["notes"] = list(row.notes)
+    return found
+
+
+def _summary(summary: Summary) -> dict[str, float | None]:
+    return {"mean": summary.mean, "std": summary.std}
