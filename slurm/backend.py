@@ -125,6 +125,8 @@ class Observation:
     evidence: tuple[str, ...] = ()
     """Lines to show: the record as the machines gave it."""
     restarts: int | None = None
+    previous: Observation | None = None
+    """Of an attempt that SLURM requeued, told once per requeue: how the execution before ended (with its node)."""
 
 
 class Backend(Protocol):
@@ -142,7 +144,10 @@ class Backend(Protocol):
         """Token → native id of those intents that did start (their pickles are repaired). Raises ObservationFailed."""
 
     def observe(self, live: Sequence[LiveAttempt]) -> dict[AttemptKey, Observation]:
-        """One look at everything, however many attempts. Raises ObservationFailed."""
+        """One look at everything, however many attempts. Raises ObservationFailed.
+
+        An attempt that is left out has no news: the source that could tell did not answer.
+        """
 
     def cancel(self, live: Sequence[LiveAttempt]) -> None:
         """Ask the machines to end these; whether they did is seen by `observe`. Raises ObservationFailed."""
