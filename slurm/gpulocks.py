@@ -92,8 +92,8 @@ class GpuLocks:
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:
         """The folder, made where it is missing, open: names in it are then never looked up through a link."""
-        with contextlib.suppress(FileExistsError):
-            self.folder.mkdir()
+        with contextlib.suppress(OSError):  # what is wrong is said by the attempt to open it
+            self.folder.mkdir(parents=True)
             self.folder.chmod(0o1777)  # mkdir's own mode is cut by the umask
         try:
             folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

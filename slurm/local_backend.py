@@ -32,7 +32,7 @@ from slurm.backend import (
 )
 from slurm.gpulocks import GpuLocks
 from slurm.host import Host
-from slurm.local_record import LocalRecord, describe, record_path
+from slurm.local_record import LocalRecord, describe, printed, record_path
 from slurm.local_worker import Worker
 from slurm.slots import CPU, Plan, Share, parse_slot, plan, slot_name
 
@@ -265,8 +265,7 @@ class LocalBackend:
         for worker in workers:
             worker.end(members[worker.record.token], self.grace)
 
-    @staticmethod
-    def _judge(gone: Sequence[Worker]) -> None:
+    def _judge(self, gone: Sequence[Worker]) -> None:
         """Say how those ended whose whole group is gone.
 
         The kernel counts kills for memory but not whose: so that count is believed only where it accounts for every
@@ -275,7 +274,8 @@ class LocalBackend:
         after = processes.oom_kills()
         killed = sum(worker.killed_by_others for worker in gone)
         for worker in gone:
-            worker.judge(after, killed)
+            token = worker.record.token
+            worker.judge(after, killed, printed(self.layout.submission(token), token))
 
     def _observation(self, attempt: LiveAttempt) -> Observation:
         worker = self.workers.get(attempt.token)

@@ -37,6 +37,19 @@ def log_paths(folder: Path, token: str) -> tuple[Path, Path]:
     return folder / "submitit" / f"{token}_0_log.out", folder / "submitit" / f"{token}_0_log.err"
 
 
+def printed(folder: Path, token: str, limit: int = 16_384) -> str:
+    """The end of what a worker printed before it had an execution folder, stdout first."""
+    texts = []
+    for path in log_paths(folder, token):
+        try:
+            with path.open("rb") as handle:
+                handle.seek(max(0, path.stat().st_size - limit))
+                texts.append(handle.read().decode(errors="replace"))
+        except OSError:
+            continue
+    return "\n".join(texts)
+
+
 def time_limit(options: Mapping[str, Any]) -> float | None:
     """The minutes that the user gave the job; a local job has no limit otherwise."""
     minutes = options.get("minutes")

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from jobs.words import Cause
 from slurm import processes
 from slurm.backend import Observation, Phase
+from slurm.causes import from_log
 from slurm.local_record import LocalRecord
 
 LOOK_AGAIN_SECONDS = 0.05
 """How often a group that is ending is looked at, once the worker itself has gone: its end is then seen in time."""
+MEMORY_KILL_SECONDS = 5.0
+"""The kernel counts a kill for memory before its victim is gone, which may take this long where much is freed."""
 
 
 class Worker:
@@ -35,6 +38,8 @@ class Worker:
         self._exit: processes.Exit | None = None
         self._watched = child is not None
         self._oom_kills = record.oom_kills
+        """The kernel's count at the last look that was long enough ago."""
+        self._newer_oom_kills = (time.monotonic(), record.oom_kills)
         self._limit = float("inf")
         if record.minutes is not None:
             began = record.start / processes.TICKS
@@ -77,15 +82,17 @@ class Worker:
                     self.child.returncode = -self._exit.signal if self._exit.signal else self._exit.code
             return
         self._watched = True
-        if oom_kills is not None:
-            self._oom_kills = oom_kills
+        now = time.monotonic()
+        if now >= self._newer_oom_kills[0] + MEMORY_KILL_SECONDS:
+            self._oom_kills = self._newer_oom_kills[1]
+            self._newer_oom_kills = (now, oom_kills)
         if self.watch is None:
             try:
                 self.watch = os.pidfd_open(self.record.pid)
             except ProcessLookupError:
                 return  # it ended just now: the next look says so
-        if time.monotonic() >= self._limit and self._warned_at is None:
-            self._warned_at = time.monotonic()
+        if now >= self._limit and self._warned_at is None:
+            self._warned_at = now
             self.intent = self.intent or Cause.TIMEOUT
             leader = processes.process(self.record.pid)
             processes.send([leader] if leader else [], signal.SIGUSR2)
@@ -103,8 +110,12 @@ class Worker:
             self._kill_sent = True
             processes.send(self.left, signal.SIGKILL)
 
-    def judge(self, oom_kills: int | None, killed: int) -> None:
-        """Say how it ended, once nothing of the group runs. `killed`: workers that a KILL of others ended meanwhile."""
+    def judge(self, oom_kills: int | None, killed: int, log: str) -> None:
+        """Say how it ended, once nothing of the group runs.
+
+        `killed`: workers that a KILL of others ended meanwhile. `log`: what it printed before it had an execution
+        folder, which names the cause where it ended by itself that early.
+        """
         how = str(self._exit) if self._exit else "exit status unknown, an earlier supervisor had started it"
         evidence = [f"worker {self.record.pid} on {self.record.host}: {how}"]
         cause = self.intent or Cause.KILLED
@@ -113,6 +124,10 @@ class Worker:
             evidence.append(f"the kernel killed {rise} process(es) for memory since the worker was last seen")
             if self.intent is None and self.killed_by_others and rise >= killed:
                 cause = Cause.OUT_OF_MEMORY
+        verdict = from_log(log) if self.intent is None and (self._exit is None or self._exit.signal is None) else None
+        if verdict is not None:
+            cause = verdict.cause
+            evidence += verdict.evidence
         self.ended = (cause, tuple(evidence))
 
     def observation(self) -> Observation:
