@@ -161,7 +161,10 @@ class Cluster:
         self.wait_for(lambda: set(self.nodes().values()) == {"idle"}, timeout, "Idling of all nodes")
 
     def reset(self, timeout: float = 90) -> None:
-        """Back to the state after `up`: start what was killed, cancel all jobs, resume nodes, wait until all idle."""
+        """Start what was killed, cancel all jobs, resume nodes, and return when all are idle; 1–2 s.
+
+        Limits and other settings that were changed by sacctmgr or scontrol stay changed.
+        """
         if self.settings.accounting:
             self.start_accounting()
         self.start_controller()
@@ -173,8 +176,8 @@ class Cluster:
                 self.resume_node(name)
         self.wait_for(lambda: not self.run("squeue", "--noheader").stdout.strip(), timeout, "Emptying the queue")
         for name in self.settings.node_names():
-            # Orphans that a test made by killing slurmd or a slurmstepd alone.
-            self._kill(f"Jobs of {name}", partial(self.job_processes, name))
+            # Orphans of a killed slurmd or slurmstepd: with the queue empty nothing else can be left.
+            self._kill(f"Jobs of {name}", partial(self._work, name))
         self.wait_idle(timeout)
 
     # ---- breaking it, and mending it
@@ -194,7 +197,7 @@ class Cluster:
         """
         self._installation.daemons.kill([self._known(name)])
         if jobs:
-            self._kill(f"Jobs of {name}", lambda: self.steps(name) + self.job_processes(name))
+            self._kill(f"Jobs of {name}", partial(self._work, name))
 
     def start_node(self, name: str) -> None:
         """Start slurmd; nothing where it runs. A node that was set down stays so until `resume_node`."""
@@ -246,6 +249,9 @@ class Cluster:
         if not self.settings.accounting:
             raise BadInput(f"The cluster in {self.base} was started without accounting.")
         return self._installation
+
+    def _work(self, node: str) -> list[Process]:
+        return self.steps(node) + self.job_processes(node)
 
     def _is_idle(self, node: str) -> bool:
         return self.nodes().get(node) == "idle"

@@ -122,8 +122,11 @@ def test_without_its_slurmd_a_job_carries_on_until_the_reset(cluster: Cluster) -
     time.sleep(1)
     assert len(cluster.steps("node2")) == 1
     assert cluster.job_processes("node2")
+    # Until SLURM has given the job up, so that its processes are nobody's.
+    wait_until(lambda: cluster.nodes()["node2"].startswith("down"))
     cluster.reset()
     assert cluster.missing_daemons() == []
+    assert cluster.steps("node2") == []
     assert cluster.job_processes("node2") == []
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import BadInput
-from slurm.testcluster import __main__ as command_line
 from slurm.testcluster import Cluster, ClusterError, clean_environment, config, install_command, missing_packages
+from slurm.testcluster import __main__ as command_line
 from slurm.testcluster.config import Layout, Ports, Settings
 from slurm.testcluster.packages import PROGRAMS_BY_PACKAGE, require_packages, search_path
 
@@ -194,3 +195,24 @@ def test_bad_commands_end_with_2_and_one_sentence(
     said = capsys.readouterr()
     assert sentence in said.err
     assert (said.out, said.err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize(("require", "code"), [("0", 0), ("1", 4)])
+def test_without_slurm_its_tests_are_skipped_loudly_or_refused(require: str, code: int, tmp_path: Path) -> None:
+    (tmp_path / "without_slurm.py").write_text(
+        "import slurm.testcluster as t\nt.missing_packages = lambda: ['munge']\n"
+    )
+    source = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "without_slurm", "tests/slurm/test_testcluster.py", "-k", "gpus"],
+        cwd=source,
+        env=dict(os.environ) | {"ORCH_REQUIRE_SLURM": require, "PYTHONPATH": f"{tmp_path}{os.pathsep}{source}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said
+    lines = [line for line in said.splitlines() if "NOT RUN" in line]
+    assert len(lines) == 1
+    assert "apt-get install -y --no-install-recommends munge" in lines[0]
