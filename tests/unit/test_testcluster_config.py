@@ -184,11 +184,10 @@ def test_nothing_of_a_cluster_that_is_not_up_is_started(tmp_path: Path) -> None:
 def test_bad_commands_end_with_2_and_one_sentence(
     words: list[str],
     sentence: str,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["testcluster", "--dir", str(tmp_path), *words])
+    monkeypatch.setattr(sys, "argv", ["testcluster", "--dir", f"/tmp/none-{os.getpid()}", *words])
     with pytest.raises(SystemExit) as ended:
         command_line.main()
     assert ended.value.code == 2
