@@ -165,3 +165,25 @@ def missed(connection: Connection, token: str, at: datetime) -> None:
         "UPDATE submission SET misses = misses + 1, missed_at = coalesce(missed_at, ?) WHERE token = ?",
         (stamp(at), token),
     )
+
+
+def slot_of(connection: Connection, token: str) -> str | None:
+    """The local slot that a submission was given."""
+    slot = connection.exec_driver_sql("SELECT slot FROM submission WHERE token = ?", (token,)).scalar_one_or_none()
+    return None if slot is None else str(slot)
+
+
+def possibly_alive(connection: Connection) -> list[StoredAttempt]:
+    """Attempts that were given up without an outcome, of jobs that a late success could still close."""
+    sql = _SELECT + (
+        "WHERE a.state = 'ended' AND a.doomed = 0 AND a.cause IN ('lost', 'node_failure', 'killed', 'timeout', "
+        "'launch_failure', 'preempted') AND a.generation = j.generation "
+        "AND j.state IN ('queued', 'submitted', 'running', 'failed') ORDER BY a.id"
+    )
+    return [_stored(row) for row in connection.exec_driver_sql(sql)]
+
+
+def is_live(connection: Connection, attempt: int) -> bool:
+    """Whether the attempt has not ended."""
+    found = connection.exec_driver_sql("SELECT 1 FROM attempt WHERE id = ? AND state != 'ended'", (attempt,))
+    return found.one_or_none() is not None

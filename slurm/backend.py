@@ -5,7 +5,7 @@ Backends never touch the store. They are given plain values, and what they retur
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -154,3 +154,6 @@ class Backend(Protocol):
 
     def avoid(self, live: Sequence[LiveAttempt], exclude: frozenset[str]) -> None:
         """Keep pending attempts off these nodes from now on, and start requeued ones elsewhere at once."""
+
+    def pools(self) -> Mapping[str, Collection[str]]:
+        """The partitions with the names of all their nodes (local: one pool of devices). Raises ObservationFailed."""

@@ -1,0 +1,154 @@
+"""What became of an attempt, from its executions' files and what the machines say. Pure.
+
+Evidence in this order: outcome files, the machines' own record, silence. Absent is not dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from db.attempts import StoredAttempt
+from jobs.words import AttemptState, BackendName, Cause
+from orchestrator.ingestion import Seen
+from slurm.backend import Observation, Phase
+
+STALE_SECONDS = 60.0
+"""A heartbeat that has not changed for so long, on our clock, no longer speaks for a living worker."""
+LOST_CYCLES = 3
+SETTLE_SECONDS = 5.0
+"""How long to wait for an outcome file after the machines say that a job ended: shared folders lag (batchtools #85)."""
+UNSEEN_SECONDS = 60.0
+"""A submission that no source knows may be this young and still be on its way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Everything that is known of one live attempt. `executions` are oldest first."""
+
+    attempt: StoredAttempt
+    executions: Sequence[Seen]
+    observation: Observation | None
+    """None: the machines were not asked, or did not answer."""
+    age_seconds: float
+    """Since its dispatch."""
+    ended_seconds: float = 0.0
+    """Since the machines first said that it ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nothing:
+    """Go on looking."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """It runs."""
+
+    node: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requeued:
+    """It waits again under the same id; `failed_node`: the node that SLURM took it from by a failure."""
+
+    failed_node: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accept:
+    """Its first complete success."""
+
+    seen: Seen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Over:
+    """It ended without a success."""
+
+    cause: Cause
+    error: str | None
+    evidence: tuple[str, ...]
+    seen: Seen | None
+    node: str | None
+
+
+Verdict = Nothing | Running | Requeued | Accept | Over
+
+
+def judge(case: Case) -> Verdict:
+    """The verdict over one attempt."""
+    finished = [seen for seen in case.executions if seen.outcome is not None and seen.outcome.ending == "success"]
+    if finished:
+        return Accept(seen=min(finished, key=lambda seen: seen.outcome.at if seen.outcome else seen.started.at))
+    newest = case.executions[-1] if case.executions else None
+    if newest is not None and newest.outcome is not None and not newest.outcome.superseded:
+        return _with_outcome(case, newest)
+    return _without_outcome(case, newest)
+
+
+def _with_outcome(case: Case, newest: Seen) -> Verdict:
+    outcome, observation = newest.outcome, case.observation
+    assert outcome is not None
+    over = Over(
+        cause=outcome.cause,
+        error=outcome.error,
+        evidence=_lines(f"outcome of {newest.name} on {newest.started.node}: {outcome.cause}", outcome.error),
+        seen=newest,
+        node=newest.started.node,
+    )
+    if outcome.ending == "failure":
+        copy_alive = any(
+            seen.outcome is None and seen.silent_seconds() < STALE_SECONDS for seen in case.executions[:-1]
+        )
+        return Nothing() if copy_alive else over
+    # interrupted: it goes on where its machines start it again
+    phase = observation.phase if observation else None
+    if phase in (Phase.PENDING, Phase.HELD):
+        return Requeued()
+    if phase is Phase.ENDED and (not outcome.requeued or case.ended_seconds >= SETTLE_SECONDS):
+        return over
+    if phase is Phase.ABSENT and case.attempt.absent + 1 >= LOST_CYCLES:
+        return over
+    return Nothing()
+
+
+def _without_outcome(case: Case, newest: Seen | None) -> Verdict:
+    attempt, observation = case.attempt, case.observation
+    node = newest.started.node if newest else attempt.node
+    if observation is None:
+        alive = newest is not None and newest.outcome is None and newest.silent_seconds() < STALE_SECONDS
+        return Running(node=node) if alive and attempt.state is AttemptState.SUBMITTED else Nothing()
+    if observation.phase is Phase.ENDED:
+        if attempt.backend == BackendName.SLURM and case.ended_seconds < SETTLE_SECONDS:
+            return Nothing()
+        cause = observation.cause or Cause.KILLED
+        return Over(
+            cause=cause,
+            error=_exception(observation.evidence) if cause is Cause.ERROR else None,
+            evidence=observation.evidence,
+            seen=newest,
+            node=observation.node or node,
+        )
+    if observation.phase is Phase.ABSENT:
+        silent = newest is None or newest.silent_seconds() >= STALE_SECONDS
+        if silent and attempt.absent + 1 >= LOST_CYCLES and case.age_seconds >= UNSEEN_SECONDS:
+            text = f"absent from every source for {attempt.absent + 1} looks, and no heartbeat"
+            return Over(cause=Cause.LOST, error=None, evidence=(text,), seen=newest, node=node)
+        return Nothing()
+    if observation.phase in (Phase.PENDING, Phase.HELD):
+        if attempt.state is AttemptState.RUNNING:
+            failed = node if observation.cause is Cause.NODE_FAILURE else None
+            return Requeued(failed_node=failed)
+        return Nothing()
+    if observation.phase is Phase.RUNNING:
+        return Running(node=observation.node or node)
+    return Nothing()
+
+
+def _exception(evidence: Sequence[str]) -> str | None:
+    return evidence[-1] if evidence else None
+
+
+def _lines(*lines: str | None) -> tuple[str, ...]:
+    return tuple(line for line in lines if line)
