@@ -39,6 +39,7 @@ class MemoryContext:
     flags: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     device_name: str = ""
+    state: dict[str, Any] = field(default_factory=dict)
     spawned: list[Spawn] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -65,6 +66,9 @@ class MemoryContext:
             self.architecture = architecture
         else:
             self.architectures[str(epoch)] = architecture
+
+    def keep_state(self, state: Mapping[str, Any]) -> None:
+        self.state = dict(state)
 
     def keep_flag(self, name: str, text: str) -> None:
         self.flags[name] = text
