@@ -1,0 +1,101 @@
+"""Requeues that SLURM did by itself: seen by the queue, explained by the node's state or the accounting records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from jobs.words import Cause
+from slurm import causes, pools
+from slurm.backend import AttemptKey, LiveAttempt, Observation, Phase
+from slurm.rows import Row
+from slurm.states import phase_of_row
+
+EXPLAINED_WITHIN_S = 30.0
+"""sacct shows the earlier run of a requeued job seconds late; after this time nobody is blamed."""
+_BLAMED = ("NODE_FAIL", "PREEMPTED")
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A requeue whose cause is still looked for."""
+
+    restarts: int
+    node: str | None
+    since: float
+
+
+class Requeues:
+    """Which attempts were requeued, each told once. Pure but for the clock."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ran_on: dict[AttemptKey, str] = {}
+        self._open: dict[AttemptKey, _Open] = {}
+        self._told: dict[AttemptKey, int] = {}
+        self.of_bad_nodes: set[AttemptKey] = set()
+        """Requeued since their node failed, and not yet running again."""
+        self.seen = 0
+
+    def note(self, attempt: LiveAttempt, row: Row) -> None:
+        """See that an attempt which ran waits again, or runs on another node."""
+        key, phase = attempt.key, phase_of_row(row)
+        before = self._ran_on.get(key) or attempt.node
+        waits = phase in (Phase.PENDING, Phase.HELD) and (attempt.running or key in self._ran_on)
+        moved = phase is Phase.RUNNING and before is not None and row.node not in ("", before)
+        restarts = row.restarts or 0
+        if (waits or moved) and key not in self._open and self._told.get(key) != restarts:
+            self._open[key] = _Open(restarts, before, self._clock())
+            self._ran_on.pop(key, None)
+            self.seen += 1
+        if phase is Phase.RUNNING and row.node:
+            self._ran_on[key] = row.node
+            self.of_bad_nodes.discard(key)
+
+    def open(self, key: AttemptKey) -> bool:
+        """Whether its cause is still looked for."""
+        return key in self._open
+
+    def nodes(self) -> frozenset[str]:
+        """Nodes on which requeued executions ran before."""
+        return frozenset(item.node for item in self._open.values() if item.node)
+
+    def explain(
+        self, key: AttemptKey, node_states: Mapping[str, str], runs: Sequence[Row] | None
+    ) -> Observation | None:
+        """How the execution before the requeue ended, once that is known.
+
+        `runs` are the records of the attempt, oldest first; None where accounting cannot say (it is off, or silent).
+        A job that requeued itself, or was requeued by a person, blames nobody: None.
+        """
+        item = self._open.get(key)
+        if item is None:
+            return None
+        verdict: causes.Verdict | None = None
+        state = node_states.get(item.node or "", "")
+        settled = self._clock() - item.since >= EXPLAINED_WITHIN_S
+        if pools.failed(state):
+            verdict = causes.Verdict(Cause.NODE_FAILURE, (f"sinfo: node {item.node} is {state}",))
+        elif runs is not None:
+            ended = [run for run in runs if phase_of_row(run) is Phase.ENDED or run.state == "REQUEUED"]
+            if len(ended) >= max(item.restarts, 1):
+                settled = True
+                if ended[-1].state in _BLAMED:
+                    verdict = causes.judge(ended[-1])
+        if verdict is None and not settled:
+            return None
+        del self._open[key]
+        self._told[key] = item.restarts
+        if verdict is None:
+            return None
+        if verdict.cause is Cause.NODE_FAILURE and key not in self._ran_on:
+            self.of_bad_nodes.add(key)
+        return Observation(phase=Phase.ENDED, node=item.node, cause=verdict.cause, evidence=verdict.evidence)
+
+    def forget_all_but(self, keys: Collection[AttemptKey]) -> None:
+        """Attempts that have ended."""
+        self._ran_on = {key: node for key, node in self._ran_on.items() if key in keys}
+        self._open = {key: item for key, item in self._open.items() if key in keys}
+        self._told = {key: restarts for key, restarts in self._told.items() if key in keys}
+        self.of_bad_nodes &= set(keys)
