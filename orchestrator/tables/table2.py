@@ -6,7 +6,7 @@ One table per data set and preset; a cell never mixes differing configs (its row
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from db.rows import ResultRow
@@ -21,6 +21,7 @@ RANDOM = "random"
 METRICS = (ACCURACY, "params_m", "shortcuts")
 TRAINED = "evaluate"
 DRAWN = "random-baseline"
+SEARCH = "search"
 
 CellKey = tuple[str, int | None]
 """(architecture, search epoch)."""
@@ -86,7 +87,7 @@ def build_all(rows: Sequence[ResultRow], expected: Mapping[CellKey, int] | None 
     """One table for each (data set, preset) that has a row of Table 2: the report's setting first, then by name."""
     groups: dict[tuple[str, str], list[ResultRow]] = {}
     for row in rows:
-        if row.state != JobState.CANCELLED and (row.kind == "search" or cell_key(row) is not None):
+        if row.kind == SEARCH or (row.state != JobState.CANCELLED and cell_key(row) is not None):
             groups.setdefault((row.dataset, row.preset), []).append(row)
     order = sorted(groups, key=lambda key: (key != ("cifar10", "report"), key))
     tables = [_table(dataset, preset, groups[dataset, preset], expected or {}) for dataset, preset in order]
@@ -109,15 +110,14 @@ def cell_key(row: ResultRow) -> CellKey | None:
 def _table(dataset: str, preset: str, rows: Sequence[ResultRow], expected: Mapping[CellKey, int]) -> Table2:
     trained: dict[CellKey, list[ResultRow]] = {}
     drawn: dict[CellKey, list[ResultRow]] = {}
-    for row in rows:
+    searches = tuple(row for row in rows if row.kind == SEARCH)
+    for row in _with_search(rows, searches):
         key = cell_key(row)
         if key is not None:
             (drawn if row.kind == DRAWN else trained).setdefault(key, []).append(row)
-    searches = tuple(row for row in rows if row.kind == "search")
-    planned = {**_read_outs(searches), **expected}
     built: list[Row] = []
-    for key in sorted({*trained, *drawn, *planned}, key=_position):
-        built.extend(_rows(key, trained.get(key, []), drawn.get(key, []), planned.get(key, 0)))
+    for key in sorted({*trained, *drawn, *expected}, key=_position):
+        built.extend(_rows(key, trained.get(key, []), drawn.get(key, []), expected.get(key, 0)))
     return Table2(
         dataset=dataset,
         preset=preset,
@@ -128,15 +128,21 @@ def _table(dataset: str, preset: str, rows: Sequence[ResultRow], expected: Mappi
     )
 
 
-def _read_outs(searches: Iterable[ResultRow]) -> dict[CellKey, int]:
-    """How many architectures each cell will have once these searches are through (they spawn their evaluations)."""
-    planned: dict[CellKey, int] = {}
-    for row in searches:
-        method = setting(row, "method")
-        epochs = setting(row, "read_out") or ()
-        for epoch in epochs if method else ():
-            planned[str(method), int(epoch)] = planned.get((str(method), int(epoch)), 0) + 1
-    return planned
+def _with_search(rows: Iterable[ResultRow], searches: Iterable[ResultRow]) -> list[ResultRow]:
+    """The rows, each with those settings of its search in which the searches differ (as 'search tau', ...).
+
+    An evaluation's own config does not tell how its architecture was searched, and a cell must not mix that either.
+    """
+    by_job = {search.job: search for search in searches}
+    told = differing(list(by_job.values()), ("pretrained", "readouts"))
+    if not told:
+        return list(rows)
+    found = []
+    for row in rows:
+        search = by_job.get(row.config.get("search", 0))
+        own = {} if search is None else {f"search {key}": setting(search, key) for key in told}
+        found.append(replace(row, config={**row.config, **own}))
+    return found
 
 
 def _position(key: CellKey) -> tuple[int, str, float]:

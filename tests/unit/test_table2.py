@@ -215,6 +215,23 @@ def test_a_variant_stands_beside_its_own_random_architectures() -> None:
     assert "| 50 epoch |" in render.render(table, "md") and "| 50 epoch (pretrained) |" in render.render(table, "md")
 
 
+def test_architectures_of_differing_searches_are_never_mixed() -> None:
+    searches = [
+        row(
+            100 + seed,
+            kind="search",
+            seed=seed,
+            config={"method": "A", "readouts": (50,), **({"tau": 0.6} if seed else {})},
+        )
+        for seed in range(2)
+    ]
+    rows = [row(1 + seed, seed=seed, config={**A50, "search": 100 + seed}) for seed in range(2)]
+    found = table2.build(rows + searches).contract()["rows"]
+    assert [(one["variant"], one["n"]) for one in found] == [({"search tau": "0"}, 1), ({"search tau": "0.6"}, 1)]
+    alike = table2.build(rows + [replace(one, config={"method": "A"}) for one in searches]).contract()["rows"]
+    assert [one["n"] for one in alike] == [2] and "variant" not in alike[0]
+
+
 def test_two_ways_of_matching_are_two_rows() -> None:
     rows = searched(2) + searched(2, 10, kind="random-baseline", config={"match": "count"})
     rows += searched(3, 20, kind="random-baseline", config={"match": "indegree"})
