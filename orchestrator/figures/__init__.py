@@ -1,0 +1,58 @@
+"""The report's figures and a few more; matplotlib is imported on use only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.errors import BadInput
+from jobs.files import write_bytes
+from orchestrator.figures import alpha, curves, gantt, graph, scatter
+from orchestrator.figures.data import AlphaMap, FigureData, NothingToDraw
+from orchestrator.figures.style import save, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["FIGURES", "FORMATS", "AlphaMap", "FigureData", "NothingToDraw", "draw", "image"]
+
+FIGURES: Mapping[str, tuple[str, Callable[[FigureData], Figure]]] = {
+    "fig1": ("accuracy against parameters", scatter.parameters),
+    "fig2": ("accuracy against number of shortcuts", scatter.shortcuts),
+    "fig3": ("test accuracy during the search, from scratch and pretrained", curves.search),
+    "fig4": ("an architecture of method A", lambda data: graph.searched(data, "A", False)),
+    "fig5": ("an architecture of method B", lambda data: graph.searched(data, "B", False)),
+    "fig6": ("an architecture of method A, pretrained", lambda data: graph.searched(data, "A", True)),
+    "fig7": ("gates without pretraining", lambda data: alpha.searched(data, False)),
+    "fig8": ("gates with pretraining", lambda data: alpha.searched(data, True)),
+    "graph": ("the architectures of the chosen jobs", graph.graphs),
+    "alpha": ("the gates of the chosen searches", alpha.maps),
+    "curves": ("learning curves with a band over seeds", curves.learning),
+    "pareto": ("the Pareto front of accuracy and parameters", scatter.pareto),
+    "gantt": ("executions by node, with causes", gantt.gantt),
+}
+"""Name → (what it shows, how it is drawn)."""
+FORMATS = ("png", "svg", "pdf")
+
+
+def image(name: str, data: FigureData, format: str) -> bytes:
+    """A figure as a file's bytes. Raises BadInput (name, format, mixed data sets), NothingToDraw."""
+    if name not in FIGURES:
+        near = get_close_matches(name, FIGURES, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known figures: {', '.join(FIGURES)}"
+        raise BadInput(f"unknown figure '{name}': {hint}")
+    if format not in FORMATS:
+        raise BadInput(f"cannot draw a figure as '{format}': end the file in .{', .'.join(FORMATS)}")
+    with styled():
+        return save(FIGURES[name][1](data), format)
+
+
+def draw(name: str, data: FigureData, out: Path) -> None:
+    """Draw a figure into a file; its suffix says the format. Raises BadInput, also where `out` cannot be written."""
+    content = image(name, data, out.suffix.removeprefix(".").lower())
+    try:
+        write_bytes(out, content, durable=False)
+    except OSError as error:
+        raise BadInput(f"cannot write '{out}': {error.strerror}; choose another --out") from None

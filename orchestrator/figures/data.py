@@ -1,0 +1,62 @@
+"""What figures are drawn from: plain values, nothing read from a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from db.rows import Curve, ResultRow, Span
+from jobs.errors import BadInput
+from jobs.records import Edge
+from orchestrator.tables.render import DATASETS
+
+Matrix = Sequence[Sequence[float]]
+
+
+class NothingToDraw(BadInput):
+    """The rows hold nothing of what this figure shows; the text says what is missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlphaMap:
+    """The gates of one search after some epoch."""
+
+    job: int
+    method: str
+    seed: int
+    epoch: int
+    gates: Matrix
+    """16×16 values in 0..1; [i][j] belongs to the edge i→j."""
+    kept: Sequence[Edge] = ()
+    """The edges that the read-out keeps at this epoch."""
+    pretrained: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureData:
+    """The rows of one study (or what a filter left of it), and what else its figures need."""
+
+    rows: Sequence[ResultRow] = ()
+    curves: Sequence[Curve] = ()
+    spans: Sequence[Span] = ()
+    alphas: Sequence[AlphaMap] = ()
+    metric: str = "test_accuracy"
+    """Of `curves` and `pareto`."""
+
+    def setting(self) -> str:
+        """'study NAME, CIFAR-10, preset report': stands in every title.
+
+        Raises BadInput where data sets or presets are mixed, since no figure may mix them.
+        """
+        settings = sorted({(row.dataset, row.preset) for row in self.rows})
+        if len(settings) > 1:
+            have = "; ".join(f"{dataset} with preset {preset}" for dataset, preset in settings)
+            raise BadInput(
+                f"a figure never mixes data sets or presets, and there are {len(settings)} ({have}): "
+                "choose one by --filter dataset=… or --filter preset=…"
+            )
+        parts = [f"study {study}" for study in sorted({row.study for row in self.rows})]
+        for dataset, preset in settings:
+            parts += [DATASETS.get(dataset, dataset)] if dataset else []
+            parts += [f"preset {preset}"]
+        return ", ".join(parts)

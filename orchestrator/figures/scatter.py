@@ -1,0 +1,214 @@
+"""Figures 1 and 2 (accuracy against parameters and against shortcuts), and the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.figures.data import FigureData, NothingToDraw
+from orchestrator.figures.style import BLACK, GREY, MARKERS, METHODS, canvas, colour, title
+from orchestrator.statistics import Line, deviation, mean, regress
+from orchestrator.tables.cells import ACCURACY, Cell
+from orchestrator.tables.keys import number
+from orchestrator.tables.render import row_name
+from orchestrator.tables.table2 import BASELINE, RANDOM, Row, build
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LABELS = {"params_m": "parameters (M)", "shortcuts": "number of shortcuts"}
+UNITS = {"params_m": "% per M", "shortcuts": "% per shortcut"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """The architectures of one cell: x and accuracy of each."""
+
+    name: str
+    method: str
+    random: bool
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+def parameters(data: FigureData) -> Figure:
+    """Figure 1: test accuracy against parameters."""
+    return _scatter(data, "params_m", "Accuracy against parameters")
+
+
+def shortcuts(data: FigureData) -> Figure:
+    """Figure 2: test accuracy against the number of shortcuts."""
+    return _scatter(data, "shortcuts", "Accuracy against number of shortcuts")
+
+
+def pareto(data: FigureData) -> Figure:
+    """Every architecture's accuracy against its parameters, with those that no other one beats in both."""
+    detail = data.setting()
+    metric = data.metric
+    if metric == ACCURACY and not any(number(row, ACCURACY) is not None for row in data.rows):
+        metric = "val_accuracy"
+    kinds: dict[str, list[tuple[float, float]]] = {}
+    for row in data.rows:
+        x, y = number(row, "params_m"), number(row, metric)
+        if x is not None and y is not None:
+            kinds.setdefault(row.kind, []).append((x, y))
+    if not kinds:
+        raise NothingToDraw(f"nothing to draw: no finished job has both params and {metric}")
+    figure = canvas(6.4, 4.2)
+    axes = figure.add_subplot()
+    for index, (kind, points) in enumerate(sorted(kinds.items())):
+        axes.scatter(
+            [x for x, _ in points],
+            [y for _, y in points],
+            s=22,
+            marker=MARKERS[index % len(MARKERS)],
+            facecolors="none",
+            edgecolors=colour(index),
+            label=f"{kind} (n = {len(points)})",
+        )
+    best = front([point for points in kinds.values() for point in points])
+    axes.step(
+        [x for x, _ in best],
+        [y for _, y in best],
+        where="post",
+        color=BLACK,
+        linewidth=1.2,
+        marker="o",
+        markersize=3.5,
+        label=f"Pareto front ({len(best)})",
+    )
+    axes.set_xlabel(LABELS["params_m"])
+    axes.set_ylabel(f"{metric.replace('_', ' ')} (%)")
+    figure.legend(loc="outside lower center", ncols=3)
+    title(axes, "Pareto front: accuracy against parameters", f"{detail}, n = {sum(map(len, kinds.values()))}")
+    return figure
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that no other beats (x smaller is better, y greater is better), by x."""
+    found: list[tuple[float, float]] = []
+    for x, y in sorted(set(points), key=lambda point: (point[0], -point[1])):
+        if not found or y > found[-1][1]:
+            found.append((x, y))
+    return found
+
+
+def clouds(rows: Sequence[Row], metric: str) -> list[Cloud]:
+    """The cells of Table 2 as points, searched ones and their matched random ones."""
+    found = []
+    for row in rows:
+        for cell, random in ((row.cell, row.architecture == RANDOM), (row.random, True)):
+            x, y = _points(cell, metric)
+            if x:
+                method = row.architecture
+                found.append(Cloud(name=row_name(row), method=method, random=random, x=tuple(x), y=tuple(y)))
+    return found
+
+
+def _scatter(data: FigureData, metric: str, what: str) -> Figure:
+    detail = data.setting()
+    table = build(data.rows)
+    found = clouds(table.rows, metric)
+    if not found:
+        raise NothingToDraw(f"nothing to draw: no finished architecture of Table 2 has a test accuracy and {metric}")
+    figure = canvas(7.6, 4.6)
+    axes = figure.add_subplot()
+    epochs = sorted({row.epoch for row in table.rows if row.epoch is not None})
+    markers = {row_name(row): _marker(row, epochs) for row in table.rows}
+    for cloud in found:
+        _draw_cloud(axes, cloud, markers[cloud.name])
+    for method in sorted({cloud.method for cloud in found}):
+        for random in (False, True):
+            _draw_line(axes, [c for c in found if c.method == method and c.random == random], method, random, metric)
+    axes.set_xlabel(LABELS[metric])
+    axes.set_ylabel("test accuracy (%)")
+    figure.legend(loc="outside right center")
+    counts = {len(cloud.x) for cloud in found}
+    n = f"n = {counts.pop()} a group" if len(counts) == 1 else f"n = {min(counts)} to {max(counts)} a group"
+    title(axes, what, f"{detail}, {n}; small: one architecture, large: mean ± std")
+    return figure
+
+
+def _draw_cloud(axes: Axes, cloud: Cloud, marker: str) -> None:
+    """Small marks for architectures, a large one for mean ± std; random ones are hollow."""
+    shade = METHODS.get(cloud.method, GREY)
+    face = "white" if cloud.random else shade
+    axes.scatter(
+        cloud.x,
+        cloud.y,
+        s=12,
+        marker=marker,
+        alpha=0.55,
+        linewidths=0.7,
+        facecolors="none" if cloud.random else shade,
+        edgecolors=shade,
+    )
+    what = "" if not cloud.random or cloud.method == RANDOM else ", random"
+    axes.errorbar(
+        mean(cloud.x),
+        mean(cloud.y),
+        xerr=_std(cloud.x),
+        yerr=_std(cloud.y),
+        fmt=marker,
+        color=shade,
+        ecolor=shade,
+        markerfacecolor=face,
+        markeredgecolor=BLACK if not cloud.random else shade,
+        markersize=8,
+        capsize=2.5,
+        elinewidth=1.1,
+        zorder=4,
+        label=f"{cloud.name}{what} (n = {len(cloud.x)})",
+    )
+
+
+def _draw_line(axes: Axes, found: Sequence[Cloud], method: str, random: bool, metric: str) -> None:
+    """The least-squares line over the architectures of a method, with its slope's 95 % interval in the legend."""
+    x = [value for cloud in found for value in cloud.x]
+    y = [value for cloud in found for value in cloud.y]
+    line = regress(x, y)
+    if line is None or method == BASELINE:
+        return
+    name = method if not random or method == RANDOM else f"{method}, random"
+    ends = [min(x) + (max(x) - min(x)) * step / 40 for step in range(41)]
+    shade = METHODS.get(method, GREY)
+    axes.plot(
+        ends,
+        [line.at(end) for end in ends],
+        "--" if random else "-",
+        color=shade,
+        linewidth=1.3,
+        zorder=3,
+        label=f"{name}: {slope_text(line, UNITS[metric])}",
+    )
+    if not random:
+        low = [line.at(end) - line.band(end) for end in ends]
+        high = [line.at(end) + line.band(end) for end in ends]
+        axes.fill_between(ends, low, high, color=shade, alpha=0.12, linewidth=0)
+
+
+def slope_text(line: Line, unit: str) -> str:
+    """'slope 0.31 (0.12 to 0.50) % per M'."""
+    return f"slope {line.slope:.3g} ({line.interval.low:.3g} to {line.interval.high:.3g}) {unit}"
+
+
+def _points(cell: Cell | None, metric: str) -> tuple[list[float], list[float]]:
+    x, y = [], []
+    for unit in cell.units if cell is not None else ():
+        one, accuracy = unit.value(metric), unit.value(ACCURACY)
+        if one is not None and accuracy is not None:
+            x.append(one)
+            y.append(accuracy)
+    return x, y
+
+
+def _marker(row: Row, epochs: Sequence[int]) -> str:
+    if row.epoch is None:
+        return {BASELINE: "P", RANDOM: "D"}.get(row.architecture, "X")
+    return MARKERS[epochs.index(row.epoch) % len(MARKERS)]
+
+
+def _std(values: Sequence[float]) -> float:
+    return deviation(values) or 0.0
