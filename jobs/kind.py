@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -101,10 +101,16 @@ class JobKind:
             given = f" (got {merged[key]!r})" if key in merged else ""
             raise BadInput(f"bad value for '{key or self.name}' of {self.name}: {what}{given}") from None
 
-    def key(self, config: Config, seed: int) -> str:
-        """The job key: hash of kind, kind version, seed and canonical config (fields at their default left out)."""
-        text = msgspec.json.encode([self.name, self.version, seed, msgspec.to_builtins(config)], order="sorted")
-        return hashlib.sha256(text).hexdigest()[:32]
+    def keys(self, config: Config, seeds: Iterable[int]) -> list[str]:
+        """The job key per seed: hash of kind, kind version, canonical config (defaults left out) and seed."""
+        head = msgspec.json.encode([self.name, self.version, msgspec.to_builtins(config)], order="sorted")
+        shared = hashlib.sha256(head)
+        found = []
+        for seed in seeds:
+            digest = shared.copy()
+            digest.update(b"/%d" % seed)
+            found.append(digest.hexdigest()[:32])
+        return found
 
 
 @cache

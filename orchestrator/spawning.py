@@ -30,8 +30,7 @@ def spawn(writer: Writer, parent: StoredJob, wanted: Sequence[Spawn], at: dateti
             launching=msgspec.structs.replace(parent.launching, resources=kind.resources(config)),
         )
         needs = tuple(ids[int(need[1:])] if need.startswith("#") else int(need) for need in item.needs)
-        job = Wanted(
-            template=0, seed=item.seed, key=kind.key(config, item.seed), needs=needs, tolerant=item.tolerate_failure
-        )
+        (key,) = kind.keys(config, [item.seed])
+        job = Wanted(template=0, seed=item.seed, key=key, needs=needs, tolerant=item.tolerate_failure)
         ids += jobs.ensure(writer, parent.study, [template], [job], at).ids
     return ids

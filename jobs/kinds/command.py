@@ -16,10 +16,6 @@ class CommandConfig(Config, frozen=True, kw_only=True, omit_defaults=True, forbi
     name: str = ""
     parameters: dict[str, str] = msgspec.field(default_factory=dict)
     """Values of a grid by name; they stand in `argv` as {name}."""
-    cpus: int = 1
-    gpus: int = 0
-    memory_mb: int = 2000
-    minutes: int = 60
     stop_signal: Literal["TERM", "INT", "USR1", "USR2", "HUP"] = "TERM"
     """Sent to the program before a time limit or on a cancel, so that it can save its checkpoint."""
 
@@ -30,8 +26,6 @@ KIND = JobKind(
     help="Run any program once per seed; its result is the JSON file named in ORCH_RESULT.",
     config=CommandConfig,
     run="jobs.command:run",
-    resources=lambda config: Resources(
-        cpus=config.cpus, gpus=config.gpus, memory_mb=config.memory_mb, minutes=config.minutes
-    ),
+    resources=lambda config: Resources(cpus=1, memory_mb=2000, minutes=24 * 60),
     needs_data=False,
 )

@@ -1,0 +1,32 @@
+"""Commands that only look: where no supervisor runs, they take in what executions wrote, and start nothing."""
+
+from __future__ import annotations
+
+from db import lease
+from db.store import LeaseLost, Store
+from jobs.errors import StoreError
+from jobs.words import BackendName
+from orchestrator.machines import makers
+from orchestrator.settings import Settings
+from orchestrator.supervisor import Supervisor
+
+
+def look(store: Store, settings: Settings) -> None:
+    """Ingest what is there, under the lease for a moment. SLURM is not asked: a look must be quick."""
+    with store.read() as connection:
+        holder = lease.holder(connection)
+    if holder is not None and holder.alive():
+        return
+    try:
+        number = lease.take(store)
+        if number is None:
+            return
+        supervisor = Supervisor(store, makers(store.layout, settings), settings, number)
+        supervisor.cycle(observe=[BackendName.LOCAL], dispatch=False)
+        supervisor.abandon()
+    except LeaseLost:
+        return  # a supervisor has just started: it does the work
+    except StoreError as error:
+        if "readonly" in str(error) or "full" in str(error):
+            return  # looking must work where writing does not
+        raise

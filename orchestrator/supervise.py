@@ -1,0 +1,180 @@
+"""Running a supervisor as a process: taking the lease, pacing the cycles, leaving when idle."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+
+from db import jobs, lease
+from db.store import LeaseLost, Store
+from jobs.errors import OrchError, StoreError
+from jobs.words import BackendName
+from orchestrator.machines import makers
+from orchestrator.settings import Settings, load
+from orchestrator.supervisor import Cycle, Supervisor
+
+LOCAL_SECONDS = 1.0
+"""How often local slots are looked at where no worker's end says so at once."""
+FOLLOW_SECONDS = 2.0
+TROUBLE_SECONDS = 5.0
+WAKE = "wake"
+"""A file in the store's folder that commands touch to end the supervisor's sleep."""
+
+
+class Terminated(Exception):
+    """SIGTERM: leave as with Ctrl-C."""
+
+
+@dataclass
+class Pace:
+    """When SLURM is to be asked next: often while things change, seldom while nothing does."""
+
+    poll: float
+    most: float
+    wait: float = field(init=False)
+    due: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.wait = self.poll
+
+    def asked(self, at: float, *, changed: bool) -> None:
+        """After a look: the next one."""
+        self.wait = self.poll if changed else min(self.wait * 1.5, max(self.most, self.poll))
+        self.due = at + self.wait
+
+    def hurry(self) -> None:
+        """Something new was submitted or cancelled."""
+        self.wait, self.due = self.poll, 0.0
+
+
+def wake(store: Store) -> None:
+    """End the supervisor's sleep, wherever on this file system it runs."""
+    try:
+        (store.root / WAKE).touch()
+    except OSError:
+        return  # it looks by itself a little later
+
+
+def run(
+    store: Store,
+    settings: Settings,
+    *,
+    until_idle: bool = False,
+    follow: bool = False,
+    report: Callable[[Cycle], None] = lambda cycle: None,
+) -> Cycle | None:
+    """Supervise until idle for the set time (or at once with `until_idle`); the last cycle.
+
+    None: another supervisor holds the store (with `follow` it waits for its end and goes on in its place).
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    while True:
+        number = lease.take(store)
+        if number is not None:
+            try:
+                return _supervise(store, settings, number, until_idle, report)
+            except LeaseLost:
+                if not follow:
+                    return None
+        elif not follow:
+            return None
+        time.sleep(FOLLOW_SECONDS)
+        if until_idle and _nothing_left(store):
+            return Cycle(idle=True)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _nothing_left(store: Store) -> bool:
+    with store.read() as connection:
+        found = jobs.counts(connection)
+    return not any(n for state, n in found.items() if state in ("queued", "submitted", "running"))
+
+
+def _supervise(
+    store: Store, settings: Settings, number: int, until_idle: bool, report: Callable[[Cycle], None]
+) -> Cycle:
+    supervisor = Supervisor(store, makers(store.layout, settings), settings, number)
+    pace = Pace(settings.supervisor.poll_seconds, settings.supervisor.poll_most_seconds)
+    idle_since: float | None = None
+    try:
+        while True:
+            at = time.monotonic()
+            due = [BackendName.LOCAL] + ([BackendName.SLURM] if at >= pace.due else [])
+            try:
+                cycle = supervisor.cycle(observe=due)
+            except LeaseLost:
+                raise
+            except StoreError as error:  # a full disk, a locked store: it may pass, and the jobs go on meanwhile
+                print(f"orch: {error}", file=sys.stderr, flush=True)
+                time.sleep(TROUBLE_SECONDS)
+                continue
+            if BackendName.SLURM in due:
+                pace.asked(time.monotonic(), changed=cycle.changed)
+            report(cycle)
+            if cycle.idle:
+                idle_since = at if idle_since is None else idle_since
+                if (until_idle or at - idle_since >= settings.supervisor.idle_minutes * 60) and supervisor.leave():
+                    return cycle
+            else:
+                idle_since = None
+            if not (cycle.changed and cycle.idle) and _sleep(store, supervisor, pace, cycle):
+                pace.hurry()
+    except (KeyboardInterrupt, Terminated):
+        supervisor.abandon()
+        raise KeyboardInterrupt from None
+
+
+def _sleep(store: Store, supervisor: Supervisor, pace: Pace, cycle: Cycle) -> bool:
+    """Wait for the next thing to do; True where a command woke us."""
+    path = store.root / WAKE
+    before = _stamp(path)
+    pause = 0.0 if cycle.changed else LOCAL_SECONDS
+    if BackendName.LOCAL in supervisor.backends():
+        wait_for_worker(supervisor, pause, path)
+    else:
+        end = time.monotonic() + min(LOCAL_SECONDS, max(0.1, pace.due - time.monotonic()))
+        while time.monotonic() < end and _stamp(path) == before:
+            time.sleep(0.1)
+    return _stamp(path) != before
+
+
+def wait_for_worker(supervisor: Supervisor, seconds: float, path: Path) -> None:
+    """Sleep until a local worker ends, a command wakes us, or the time passed."""
+    from slurm.local_backend import LocalBackend
+
+    local = supervisor.backend(BackendName.LOCAL)
+    if isinstance(local, LocalBackend):
+        local.wait(seconds, path)
+
+
+def _stamp(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def main(root: str) -> None:
+    """The detached supervisor: leaves at once where another one holds the store."""
+    path = Path(root)
+    print(f"orch: supervisor starts at {datetime.now():%Y-%m-%d %H:%M:%S}", flush=True)
+    try:
+        last = run(Store(path), load(path))
+        print("orch: another supervisor is here" if last is None else "orch: idle, supervisor leaves", flush=True)
+    except KeyboardInterrupt:
+        print("orch: supervisor stopped; jobs go on", flush=True)
+    except OrchError as error:
+        print(f"orch: {error}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
