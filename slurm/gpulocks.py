@@ -209,21 +209,17 @@ def _holder(token: str, share: Share, pid: int | None = None, start: int | None 
         parts=share.parts,
         uid=os.getuid(),
         boot_id=processes.boot_id(),
-        namespace=_namespace(),
+        namespace=processes.namespace(),
         pid=pid,
         start=start,
     )
-
-
-def _namespace() -> int:
-    return Path("/proc/self/ns/pid").stat().st_ino
 
 
 def _lingers(holder: Holder) -> bool:
     """Whether anything of the holder's session still runs here, although nobody holds the lock any more."""
     if holder.pid is None or holder.start is None:
         return False
-    if (holder.boot_id, holder.namespace) != (processes.boot_id(), _namespace()):
+    if (holder.boot_id, holder.namespace) != (processes.boot_id(), processes.namespace()):
         return False
     now = processes.process(holder.pid)
     if now is not None and now.start != holder.start:

@@ -32,7 +32,7 @@ from slurm.backend import (
 )
 from slurm.gpulocks import GpuLocks
 from slurm.host import Host
-from slurm.local_record import LocalRecord, describe, printed, record_path
+from slurm.local_record import LocalRecord, describe, printed, record_path, time_limit
 from slurm.local_worker import Worker
 from slurm.slots import CPU, Plan, Share, parse_slot, plan, slot_name
 
@@ -85,7 +85,7 @@ class LocalBackend:
             return Plan({}, {})
         slots = {attempt.token: attempt.slot for attempt in live if attempt.slot}
         for token, worker in self.workers.items():  # an ended attempt's slot is free when its whole group is gone
-            if worker.ended is None and worker.record.slot and self._is_here(worker.record):
+            if worker.ended is None and worker.record.slot and worker.record.is_here:
                 slots.setdefault(token, worker.record.slot)
         taken = {token: parse_slot(slot) for token, slot in slots.items()}
         wants_gpu = any(job.resources.gpus > 0 and job.device != "cpu" for job in queued)
@@ -110,7 +110,9 @@ class LocalBackend:
             found = processes.process(child.pid)  # there even if it has ended: nobody else reaps our child
             if found is None:
                 raise LaunchUncertain(f"worker {child.pid} of submission {submission.token} is not seen in /proc")
-            worker = Worker(describe(submission, found, oom_kills), child)
+            minutes = time_limit(submission.batch.jobs[0].options)
+            record = describe(submission.token, found, submission.batch.slot, minutes=minutes, oom_kills=oom_kills)
+            worker = Worker(record, child)
             worker.look(oom_kills)
             self.workers[submission.token] = worker
             try:
@@ -140,7 +142,11 @@ class LocalBackend:
         leaders = processes.leaders(intent.token for intent in unknown)
         for intent in unknown:
             leader = leaders.get(intent.token)
-            record = describe(intent, leader, None) if leader else self._by_its_own_word(intent)
+            if leader is not None:
+                minutes = time_limit(intent.batch.jobs[0].options)
+                record: LocalRecord | None = describe(intent.token, leader, intent.batch.slot or "", minutes=minutes)
+            else:
+                record = self._by_its_own_word(intent)
             if record is not None:
                 self._adopt(record)
                 with contextlib.suppress(OSError):  # a full disk: it is found again in the same way
@@ -169,13 +175,13 @@ class LocalBackend:
         wanted = {attempt.token for attempt in live}
         self._find_unrecorded(live)
         before = processes.oom_kills()
-        look = [worker for worker in self.workers.values() if worker.ended is None and self._is_here(worker.record)]
+        look = [worker for worker in self.workers.values() if worker.ended is None and worker.record.is_here]
         for worker in look:
             worker.look(before)
         self._end([worker for worker in look if worker.must_end(self.grace)])
         self._judge([worker for worker in look if not worker.running and not worker.left])
         for token, worker in list(self.workers.items()):
-            if token not in wanted and (worker.ended is not None or not self._is_here(worker.record)):
+            if token not in wanted and (worker.ended is not None or not worker.record.is_here):
                 del self.workers[token]
         return {attempt.key: self._observation(attempt) for attempt in live}
 
@@ -185,7 +191,7 @@ class LocalBackend:
         chosen = [
             worker
             for attempt in live
-            if (worker := self._known(attempt.token)) and worker.ended is None and self._is_here(worker.record)
+            if (worker := self._known(attempt.token)) and worker.ended is None and worker.record.is_here
         ]
         for worker in chosen:
             worker.intent = worker.intent or Cause.CANCELLED
@@ -237,28 +243,20 @@ class LocalBackend:
         leaders = processes.leaders(attempt.token for attempt in unknown)
         for attempt in unknown:
             leader = leaders.get(attempt.token)
-            here, boot, slot = socket.gethostname(), processes.boot_id(), attempt.slot or ""
+            slot = attempt.slot or ""
             if leader is not None:
-                self._adopt(
-                    LocalRecord(
-                        token=attempt.token, host=here, boot_id=boot, pid=leader.pid, start=leader.start, slot=slot
-                    )
-                )
+                self._adopt(describe(attempt.token, leader, slot))
             elif attempt.pid is not None and attempt.boot_id is not None:  # it had started, and runs no more
                 self._adopt(
                     LocalRecord(
                         token=attempt.token,
-                        host=attempt.node or here,
+                        host=attempt.node or socket.gethostname(),
                         boot_id=attempt.boot_id,
                         pid=attempt.pid,
                         start=NO_START,
                         slot=slot,
                     )
                 )
-
-    @staticmethod
-    def _is_here(record: LocalRecord) -> bool:
-        return record.host == socket.gethostname() and record.boot_id == processes.boot_id()
 
     def _end(self, workers: Sequence[Worker]) -> None:
         members = processes.members([worker.group for worker in workers])
@@ -282,16 +280,13 @@ class LocalBackend:
         if worker is None:
             return Observation(phase=Phase.ABSENT, reason="no process carries its token")
         record = worker.record
-        if record.host != socket.gethostname():
-            return Observation(
-                phase=Phase.ABSENT,
-                node=record.host,
-                reason=f"it was started on {record.host}: run orch supervise there to see it",
-            )
-        if record.boot_id != processes.boot_id():
+        if record.is_here:
+            return worker.observation()
+        if record.host == socket.gethostname() and record.boot_id != processes.boot_id():
             text = f"worker {record.pid} was started in an earlier boot of {record.host}"
             return Observation(phase=Phase.ENDED, node=record.host, cause=Cause.NODE_FAILURE, evidence=(text,))
-        return worker.observation()
+        reason = f"it was started on {record.host}, in another host or container: run orch supervise there to see it"
+        return Observation(phase=Phase.ABSENT, node=record.host, reason=reason)
 
 
 def _stamp(path: Path | None) -> tuple[int, int, int] | None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from jobs.records import Record
 from slurm import processes
-from slurm.backend import Submission
 
 
 class LocalRecord(Record, frozen=True, kw_only=True):
@@ -18,6 +17,8 @@ class LocalRecord(Record, frozen=True, kw_only=True):
     token: str
     host: str
     boot_id: str
+    namespace: int = 0
+    """Of pids (a container has its own); 0 where it is not known."""
     pid: int
     start: int
     """Clock ticks since the boot (proc(5), field 22 of stat): a clock set back does not change it."""
@@ -26,6 +27,12 @@ class LocalRecord(Record, frozen=True, kw_only=True):
     """The time limit, where the user set one."""
     oom_kills: int | None = None
     """The kernel's count of processes killed for memory, before the start."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its pid means something to us: same boot, same pids. A host's name may change, or be another's."""
+        here = self.namespace == processes.namespace() if self.namespace else self.host == socket.gethostname()
+        return here and self.boot_id == processes.boot_id()
 
 
 def record_path(folder: Path) -> Path:
@@ -56,15 +63,18 @@ def time_limit(options: Mapping[str, Any]) -> float | None:
     return None if minutes is None else float(minutes)
 
 
-def describe(submission: Submission, worker: processes.Process, oom_kills: int | None) -> LocalRecord:
-    """The record of a process that was started for this submission."""
+def describe(
+    token: str, worker: processes.Process, slot: str, *, minutes: float | None = None, oom_kills: int | None = None
+) -> LocalRecord:
+    """The record of a process that runs here."""
     return LocalRecord(
-        token=submission.token,
+        token=token,
         host=socket.gethostname(),
         boot_id=processes.boot_id(),
+        namespace=processes.namespace(),
         pid=worker.pid,
         start=worker.start,
-        slot=submission.batch.slot or "",
-        minutes=time_limit(submission.batch.jobs[0].options),
+        slot=slot,
+        minutes=minutes,
         oom_kills=oom_kills,
     )

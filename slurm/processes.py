@@ -50,6 +50,12 @@ def boot_id() -> str:
     return ""
 
 
+@functools.cache
+def namespace() -> int:
+    """The namespace of pids that we live in (pid_namespaces(7)): a pid of another container says nothing here."""
+    return Path("/proc/self/ns/pid").stat().st_ino
+
+
 def since_boot() -> float:
     """Seconds since the boot, on the clock that start times are on."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

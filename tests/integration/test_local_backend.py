@@ -18,10 +18,10 @@ import cloudpickle
 import pytest
 
 from jobs.errors import BackendError
-from jobs.files import now, write_json
+from jobs.files import now, read_json, write_json
 from jobs.kind import Resources
 from jobs.layout import Layout
-from jobs.records import Manifest, Started, Task
+from jobs.records import JobFile, Manifest, Outcome, Started, Task
 from jobs.words import Cause
 from slurm import processes
 from slurm.backend import LimitReached, LiveAttempt, Observation, Phase, QueuedJob, Submission
@@ -429,20 +429,24 @@ time.sleep(60)
 
 
 @pytest.mark.parametrize(
-    ("host", "boot", "phase", "cause"),
+    ("host", "boot", "namespace", "phase", "cause"),
     [
-        (os.uname().nodename, "another-boot", Phase.ENDED, Cause.NODE_FAILURE),
-        ("another-host", "another-boot", Phase.ABSENT, None),
-        (os.uname().nodename, processes.boot_id(), Phase.ENDED, Cause.KILLED),
+        (os.uname().nodename, "another-boot", processes.namespace(), Phase.ENDED, Cause.NODE_FAILURE),
+        ("another-host", "another-boot", processes.namespace(), Phase.ABSENT, None),
+        (os.uname().nodename, processes.boot_id(), 7, Phase.ABSENT, None),
+        ("a-former-name", processes.boot_id(), processes.namespace(), Phase.ENDED, Cause.KILLED),
+        (os.uname().nodename, processes.boot_id(), 0, Phase.ENDED, Cause.KILLED),
     ],
 )
 def test_dead_without_outcome_is_judged_by_boot_and_host(
-    bench: Bench, host: str, boot: str, phase: Phase, cause: Cause | None
+    bench: Bench, host: str, boot: str, namespace: int, phase: Phase, cause: Cause | None
 ) -> None:
     attempt = bench.attempt(1, "old", "cpu:0", str(os.getpid()))  # its pid has been reused, by this very process
     folder = bench.layout.submission("old")
     folder.mkdir(parents=True)
-    record = LocalRecord(token="old", host=host, boot_id=boot, pid=os.getpid(), start=1, slot="cpu:0")
+    record = LocalRecord(
+        token="old", host=host, boot_id=boot, namespace=namespace, pid=os.getpid(), start=1, slot="cpu:0"
+    )
     write_json(record_path(folder), record)
     seen = bench.see(attempt)
     assert (seen.phase, seen.cause) == (phase, cause)
@@ -575,3 +579,32 @@ sys.stdin.readline()
     assert halves[0] + halves[1] == (0 if halves[2] else 2)
     assert halves[2] <= 1
     assert GpuLocks(tmp_path / "locks").tenants("GPU-1") == []
+
+
+def test_the_real_worker_runs_a_command_to_its_outcome(bench: Bench) -> None:
+    config = {"argv": [sys.executable, "-c", "import os; print(os.environ['ORCH_SEED'], os.getsid(0))"]}
+    job = JobFile(
+        id=1,
+        study="s",
+        kind="command",
+        kind_version=1,
+        seed=4,
+        config=config,
+        preset="report",
+        key="k",
+        created_at=now(),
+    )
+    bench.layout.job(1).mkdir(parents=True)
+    write_json(bench.layout.job(1) / "job.json", job)
+    submission = bench.submission(bench.job(), "cpu:0", "real")
+    write_json(submission.folder / "manifest.json", submission.manifest)
+    backend = LocalBackend(bench.layout, **bench.settings)
+    pid = backend.launch(submission)
+    attempt = bench.attempt(1, "real", "cpu:0", pid)
+    bench.backend = backend
+    bench.ended(attempt)
+    (folder,) = bench.layout.executions(1, 1)
+    outcome = read_json(folder / "outcome.json", Outcome)
+    assert outcome is not None, bench.printed(attempt)
+    assert outcome.ending == "success", outcome
+    assert (folder / "stdout").read_text().splitlines()[0] == f"4 {pid}"
