@@ -45,6 +45,10 @@ def trainer(precision: Precision = "fp32", name: str = "cpu", graph: bool | None
     return Trainer(Network(space.sample(8, 1), config.width), loaded, config, 3, precision, graph=graph)
 
 
+def flat(network: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
 def test_a_step_is_that_of_the_plain_loop(tmp_path: Path) -> None:
     """Channels-last memory, fused SGD with zeroed momentum and batches on the device against torch's own defaults."""
     ours = trainer(epochs=3, step_size=1, weight_decay=1e-3)
@@ -69,8 +73,8 @@ def test_a_step_is_that_of_the_plain_loop(tmp_path: Path) -> None:
     context = MemoryContext(ours.recipe, tmp_path)
     ours.run(context)
     assert [line.values["train_loss"] for line in context.lines] == pytest.approx(losses, rel=1e-4)
-    for one, other in zip(ours.network.parameters(), network.parameters(), strict=True):
-        assert float(((one - other).norm() / (other.norm() + 1e-3)).detach()) < 2e-3  # rounding, over 9 steps
+    before, after, wanted = map(flat, (trainer(epochs=3).network, ours.network, network))
+    assert float((after - wanted).norm() / (wanted - before).norm()) < 0.005  # rounding, over 9 steps
 
 
 def test_the_last_short_batch_counts(tmp_path: Path) -> None:
