@@ -18,6 +18,7 @@ from jobs.errors import OrchError
 from jobs.recipe import Precision, Recipe
 from jobs.space import derive
 from jobs.step import Step
+from jobs.supernet import Gated
 from jobs.vgg import Network
 
 __all__ = ["Diverged", "GpuFault", "Trained", "Trainer", "train"]
@@ -34,7 +35,7 @@ class Diverged(OrchError):
 class Trained:
     """A finished training: the net and the numbers of its last epoch (never of the best: that would select on test)."""
 
-    network: Network
+    network: Network | Gated
     values: Mapping[str, float]
     wall_seconds: float
     """Of all epochs that count, over all executions, evaluation included and start-up excluded."""
@@ -50,15 +51,18 @@ class Trainer:
 
     def __init__(
         self,
-        network: Network,
+        network: Network | Gated,
         data: ImageData,
         recipe: Recipe,
         seed: int,
         precision: Precision,
         *,
         graph: bool | None = None,
+        judged: str = "test_accuracy",
     ) -> None:
         self.recipe = recipe
+        self.judged = judged
+        """What the accuracy on `data.test` is called: an individual is judged on half of the train set."""
         self.device = data.train.images.device
         self.precision: Precision = precision
         network.initialise(torch.Generator().manual_seed(derive(seed, "weights")))
@@ -175,7 +179,7 @@ class Trainer:
         values = {
             "train_loss": loss,
             "train_accuracy": 100.0 * train_correct / count,
-            "test_accuracy": 100.0 * right / len(self.evaluator.split),
+            self.judged: 100.0 * right / len(self.evaluator.split),
         }
         if trained:
             values["images_per_second"] = trained / seconds
@@ -191,12 +195,19 @@ def train(
 ) -> Trained:
     """Train a net from its seed, or from the newest valid checkpoint of any earlier execution."""
     trainer = Trainer(network, data, recipe, seed, precision)
-    found = context.checkpoints.load(invalid)
-    if found is not None:
-        _, state, history = found
-        trainer.load(state)
-        context.restore(history)
+    resume(context, trainer)
     return trainer.run(context)
+
+
+def resume(context: Context, trainer: Trainer) -> bool:
+    """Put the trainer and the history where the newest valid checkpoint left them; False where there is none."""
+    found = context.checkpoints.load(invalid)
+    if found is None:
+        return False
+    _, state, history = found
+    trainer.load(state)
+    context.restore(history)
+    return True
 
 
 def invalid(state: Mapping[str, Any]) -> str | None:
