@@ -75,7 +75,10 @@ class Host:
         ]
         if self._driver is None or gpu.uuid is None:
             return Device(name=gpu.name, tenants=tuple(tenants))
-        use = self._driver.use(gpu.uuid)
+        try:
+            use = self._driver.use(gpu.uuid)
+        except gpus.DriverSilent as error:  # this GPU alone: it has fallen off the bus, or the like
+            return Device(name=gpu.name, tenants=tuple(tenants), busy=str(error))
         sessions = {tenant.holder.pid for tenant in locked if tenant.holder is not None}
         ours = frozenset(one.pid for one in use.processes if _is_orchs(one.pid, sessions))
         strangers = gpus.foreign(use.processes, ours, shared=bool(tenants))

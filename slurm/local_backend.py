@@ -68,6 +68,7 @@ class LocalBackend:
         variable = self.environ.get("CUDA_VISIBLE_DEVICES") if gpus is None else ",".join(gpus)
         self.host = Host(self.locks, variable, jobs_per_gpu=jobs_per_gpu, cpu_slots=cpu_slots)
         self.workers: dict[str, Worker] = {}
+        self._wake_seen: tuple[int, int, int] | None = None
 
     def plan(self, queued: Sequence[QueuedJob], live: Sequence[LiveAttempt], exclude: frozenset[str]) -> list[Batch]:
         """One batch a job, with its slot."""
@@ -204,14 +205,14 @@ class LocalBackend:
     def wait(self, timeout: float, wake: Path | None = None) -> bool:
         """Sleep until a worker ends, something here falls due, or `wake` changes; False where only the time passed.
 
-        Call `observe` after it: an end that was not looked at ends the next sleep at once.
+        Call `observe` after it: an end that was not looked at ends the next sleep at once. So does a change of `wake`
+        since the last call: none is lost while the caller is busy.
         """
         now = time.monotonic()
         end = now + timeout
         due = min(
             (worker.due(self.grace) for worker in self.workers.values() if worker.ended is None), default=float("inf")
         )
-        before = _stamp(wake)
         poll = select.poll()
         for worker in self.workers.values():
             if worker.ended is None and worker.watch is not None:
@@ -219,7 +220,9 @@ class LocalBackend:
         while True:
             left = min(end, due) - time.monotonic()
             pause = min(left, WAKE_SECONDS) if wake is not None else left
-            if poll.poll(max(0.0, pause) * 1000) or _stamp(wake) != before:
+            ended = poll.poll(max(0.0, pause) * 1000)
+            seen, self._wake_seen = self._wake_seen, _stamp(wake)
+            if ended or seen != self._wake_seen:
                 return True
             if time.monotonic() >= min(end, due):
                 return due <= end

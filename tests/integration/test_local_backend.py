@@ -263,6 +263,10 @@ def test_a_wake_up_file_ends_the_sleep(bench: Bench, tmp_path: Path) -> None:
     assert bench.backend.wait(20.0, wake)
     assert time.monotonic() - began < 10.0
     assert bench.backend.wait(0.2, wake) is False
+    wake.write_text("while nobody slept")
+    began = time.monotonic()
+    assert bench.backend.wait(20.0, wake)
+    assert time.monotonic() - began < 10.0
 
 
 def test_a_kill_for_memory_is_told_from_another_kill(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

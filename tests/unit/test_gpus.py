@@ -101,3 +101,15 @@ def test_a_driver_that_does_not_answer_is_no_host_without_gpus(tmp_path):
     assert seen.gpus == ()
     assert "mismatch" in seen.gpu_problem
     assert Host(GpuLocks(tmp_path / "locks"), None, driver=silent).look({}, with_gpus=False).gpu_problem == ""
+
+
+def test_one_gpu_that_fails_leaves_the_others_to_jobs(tmp_path):
+    class Lost(FakeDriver):
+        def use(self, uuid: str) -> GpuUse:
+            if uuid == ONE:
+                raise DriverSilent("NVML says 'GPU is lost'")
+            return super().use(uuid)
+
+    first, second = Host(GpuLocks(tmp_path / "locks"), "0,1", driver=Lost).look({}, with_gpus=True).gpus
+    assert "GPU is lost" in first.busy
+    assert second.busy == ""
