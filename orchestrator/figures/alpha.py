@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jobs.errors import BadInput
 from jobs.space import BLOCKS, EDGES, STAGES
 from orchestrator.figures.data import AlphaMap, FigureData, NothingToDraw
-from orchestrator.figures.style import BLACK, canvas
+from orchestrator.figures.style import BLACK, canvas, heading
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,7 @@ def _draw(data: FigureData, alphas: Sequence[AlphaMap], what: str) -> Figure:
     figure.colorbar(images[0], ax=panels, shrink=0.8, label="gate (A: σ(α), B: softmax)")
     searches = len({alpha.job for alpha in data.alphas})
     detail = f"{data.setting()}, n = {searches} searches; outlined: kept; grey: no such edge"
-    figure.suptitle(f"{what}\n{detail}", x=0.01, ha="left", fontsize=9.5, fontweight="bold")
+    heading(figure, what, detail)
     return figure
 
 
@@ -74,7 +74,16 @@ def _panel(axes: Axes, alpha: AlphaMap, top: float) -> AxesImage:
     for source, target in alpha.kept:
         for width, ink in ((2.6, BLACK), (1.1, "white")):
             axes.add_patch(
-                Rectangle((target - 0.5, source - 0.5), 1, 1, fill=False, edgecolor=ink, linewidth=width, zorder=3)
+                Rectangle(
+                    (target - 0.5, source - 0.5),
+                    1,
+                    1,
+                    fill=False,
+                    edgecolor=ink,
+                    linewidth=width,
+                    zorder=3,
+                    clip_on=False,
+                )
             )
     for block in range(1, BLOCKS):
         if STAGES[block] != STAGES[block - 1]:

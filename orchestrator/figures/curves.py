@@ -52,7 +52,7 @@ def learning(data: FigureData) -> Figure:
         raise NothingToDraw(f"nothing to draw: no job has reported the per-epoch metric '{metric}'{known}")
     figure = canvas(7.2, 4.4)
     axes = figure.add_subplot()
-    for index, (name, members) in enumerate(sorted(groups.items())):
+    for index, (name, members) in enumerate(sorted(groups.items(), key=lambda group: _natural(group[0]))):
         _band(axes, members, metric, str(name), (colour(index), DASHES[index // 7 % len(DASHES)]))
     axes.set_xlabel("epoch")
     axes.set_ylabel(metric.replace("_", " ") + (" (%)" if metric.endswith("accuracy") else ""))
@@ -84,6 +84,11 @@ def _name(curve: Curve) -> str:
     if config.get("name"):
         parts.append(str(config["name"]))
     return " ".join(part for part in parts if part)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts 'A 50' before 'A 100'."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in name.split()]
 
 
 def _band(axes: Axes, members: Sequence[Curve], metric: str, name: str, look: Look) -> None:

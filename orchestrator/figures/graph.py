@@ -10,7 +10,7 @@ from jobs.errors import BadInput
 from jobs.records import Edge
 from jobs.space import BLOCKS, LONG_SPAN, STAGE_CHANNELS, STAGES
 from orchestrator.figures.data import FigureData, NothingToDraw
-from orchestrator.figures.style import BLACK, GREY, VERMILION, canvas
+from orchestrator.figures.style import BLACK, GREY, VERMILION, canvas, heading
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 STAGE_COLOURS = ("#FFFFFF", "#D9E8F5", "#A9CCE8", "#6FA8D6", "#3D7EBB")
 """Light to dark by depth, so that grey print keeps the order."""
 MOST_PANELS = 6
+BEND = 0.42
+"""Of an arc: how far its control point lies from the line, as a share of its span."""
 
 
 def graphs(data: FigureData) -> Figure:
@@ -34,7 +36,9 @@ def graphs(data: FigureData) -> Figure:
             f"{len(found)} architectures do not fit in one figure (at most {MOST_PANELS}): "
             "choose some, e.g. by --filter method=A --filter seed=0"
         )
-    return draw([(_name(row), edges) for edges, row in found.items()], data.setting(), "Architectures")
+    return draw(
+        [(_name(row), edges) for edges, row in found.items()], f"{data.setting()}, n = {len(found)}", "Architectures"
+    )
 
 
 def searched(data: FigureData, method: str, pretrained: bool) -> Figure:
@@ -59,27 +63,28 @@ def searched(data: FigureData, method: str, pretrained: bool) -> Figure:
 
 def draw(architectures: Sequence[tuple[str, Sequence[Edge]]], detail: str, what: str) -> Figure:
     """One panel for each (name, edges)."""
-    figure = canvas(9.0, 0.5 + 2.9 * len(architectures))
+    heights = [top - bottom for bottom, top in (_reach(edges) for _, edges in architectures)]
+    figure = canvas(9.6, 0.7 + sum(0.3 + 0.48 * height for height in heights))
+    grid = figure.add_gridspec(len(architectures), 1, height_ratios=heights)
     for index, (name, edges) in enumerate(architectures):
-        axes = figure.add_subplot(len(architectures), 1, index + 1)
+        axes = figure.add_subplot(grid[index])
         _panel(axes, edges)
         long = sum(1 for source, target in edges if target - source >= LONG_SPAN)
         count = f"{len(edges)} shortcuts, {long} of span ≥ {LONG_SPAN}" if edges else "no shortcuts"
         axes.set_title(f"{name}: {count}", fontsize=9)
-    figure.suptitle(f"{what} — {detail}", x=0.01, ha="left", fontsize=10, fontweight="bold")
+    _legend(figure)
+    heading(figure, what, detail)
     return figure
 
 
 def _panel(axes: Axes, edges: Sequence[Edge]) -> None:
-    from matplotlib.lines import Line2D
     from matplotlib.patches import FancyArrowPatch, Rectangle
 
     axes.set_axis_off()
-    tallest = max((target - source for source, target in edges), default=2)
     for source, target in sorted(edges, key=lambda edge: edge[0] - edge[1]):
         long = target - source >= LONG_SPAN
         # Long ones above the line, short ones below it: neither hides the other.
-        bend = -0.42 if long else 0.42
+        bend = -BEND if long else BEND
         axes.add_patch(
             FancyArrowPatch(
                 (source + 0.08, 0.36 if long else -0.36),
@@ -102,9 +107,23 @@ def _panel(axes: Axes, edges: Sequence[Edge]) -> None:
         axes.text(block, 0, str(block), ha="center", va="center", fontsize=8, color=ink)
         if block:
             axes.plot([block - 0.67, block - 0.33], [0, 0], color=BLACK, linewidth=0.9)
-    short = max((target - source for source, target in edges if target - source < LONG_SPAN), default=0)
     axes.set_xlim(-0.6, BLOCKS - 0.4)
-    axes.set_ylim(-0.55 - 0.32 * short, 0.6 + 0.23 * max(tallest, 3))
+    axes.set_ylim(*_reach(edges))
+    axes.set_aspect("equal")
+
+
+def _reach(edges: Sequence[Edge]) -> tuple[float, float]:
+    """From where to where the arcs reach, in blocks: an arc rises by half its bend times its span."""
+    spans = [target - source for source, target in edges]
+    above = max((span for span in spans if span >= LONG_SPAN), default=0)
+    below = max((span for span in spans if span < LONG_SPAN), default=0)
+    return -0.5 - BEND / 2 * below, 0.5 + BEND / 2 * above
+
+
+def _legend(figure: Figure) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Rectangle
+
     stages = [
         Rectangle(
             (0, 0),
@@ -120,7 +139,7 @@ def _panel(axes: Axes, edges: Sequence[Edge]) -> None:
         Line2D([], [], color=VERMILION, linewidth=1.7, label=f"span ≥ {LONG_SPAN}"),
         Line2D([], [], color=GREY, linewidth=1.3, linestyle=(0, (3, 1.5)), label=f"span < {LONG_SPAN}"),
     ]
-    axes.legend(handles=[*stages, *lines], loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, handlelength=1.6)
+    figure.legend(handles=[*stages, *lines], loc="outside right center", fontsize=7, handlelength=1.6)
 
 
 def _name(row: ResultRow) -> str:

@@ -52,7 +52,8 @@ def pareto(data: FigureData) -> Figure:
     kinds: dict[str, list[tuple[float, float]]] = {}
     for row in data.rows:
         x, y = number(row, "params_m"), number(row, metric)
-        if x is not None and y is not None:
+        # A search's accuracy is that of its supernet, with all shortcuts at once: no architecture of its own.
+        if x is not None and y is not None and row.kind != "search":
             kinds.setdefault(row.kind, []).append((x, y))
     if not kinds:
         raise NothingToDraw(f"nothing to draw: no finished job has both params and {metric}")
@@ -113,7 +114,7 @@ def _scatter(data: FigureData, metric: str, what: str) -> Figure:
     found = clouds(table.rows, metric)
     if not found:
         raise NothingToDraw(f"nothing to draw: no finished architecture of Table 2 has a test accuracy and {metric}")
-    figure = canvas(7.6, 4.6)
+    figure = canvas(8.4, 4.6)
     axes = figure.add_subplot()
     epochs = sorted({row.epoch for row in table.rows if row.epoch is not None})
     markers = {row_name(row): _marker(row, epochs) for row in table.rows}
@@ -191,7 +192,8 @@ def _draw_line(axes: Axes, found: Sequence[Cloud], method: str, random: bool, me
 
 def slope_text(line: Line, unit: str) -> str:
     """'slope 0.31 (0.12 to 0.50) % per M'."""
-    return f"slope {line.slope:.3g} ({line.interval.low:.3g} to {line.interval.high:.3g}) {unit}"
+    shown = f"slope {line.slope:.3g} ({line.interval.low:.3g} to {line.interval.high:.3g}) {unit}"
+    return shown.replace("-", "−")
 
 
 def _points(cell: Cell | None, metric: str) -> tuple[list[float], list[float]]:

@@ -76,5 +76,11 @@ def title(axes: Axes, what: str, detail: str) -> None:
     axes.figure.suptitle(what, x=0.01, ha="left", fontsize=11, fontweight="bold")
 
 
+def heading(figure: Figure, what: str, detail: str) -> None:
+    """Of a figure with several panels: what is shown above, study, data set and n below."""
+    figure.suptitle(what, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    figure.supxlabel(detail, x=0.01, ha="left", fontsize=8, color=GREY)
+
+
 def colour(index: int) -> str:
     return CYCLE[index % len(CYCLE)]

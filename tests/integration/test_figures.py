@@ -1,0 +1,212 @@
+"""Every figure is drawn by matplotlib, in every format, from made-up rows (study `synthetic`)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Rectangle
+
+from db.rows import Span
+from jobs.errors import BadInput
+from jobs.space import EDGES
+from orchestrator import figures
+from orchestrator.figures import FIGURES, AlphaMap, FigureData, NothingToDraw, alpha, curves, gantt, graph, scatter
+from orchestrator.statistics import regress
+from tests.helpers import plausible
+
+BEGINS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+
+
+def data() -> FigureData:
+    rows = plausible.study_rows(4)
+    pretrained = [
+        replace(row, job=row.job + 1000, config={**row.config, "pretrained": True})
+        for row in rows
+        if row.config.get("method") == "A" and row.kind in ("search", "evaluate")
+    ]
+    maps = []
+    for late in (False, True):
+        for method in ("A", "B"):
+            gates = plausible.alpha(method, seed=1 + late)
+            kept = [(i, j) for i, j in EDGES if gates[i][j] >= 0.6]
+            job = len(maps) + 1
+            maps.append(AlphaMap(job=job, method=method, seed=0, epoch=6, gates=gates, kept=kept, pretrained=late))
+    everything = [*rows, *pretrained]
+    return FigureData(
+        rows=everything, curves=plausible.curves(everything), spans=plausible.spans(rows[:24]), alphas=maps
+    )
+
+
+def words(figure: Figure) -> str:
+    """All text of a figure."""
+    from matplotlib.text import Text
+
+    return "\n".join(found.get_text() for found in figure.findobj(Text) if isinstance(found, Text))
+
+
+def chosen(name: str) -> FigureData:
+    found = data()
+    if name == "graph":
+        return replace(found, rows=[row for row in found.rows if row.edges][:3])
+    return found
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_names_study_data_set_and_n(name: str) -> None:
+    figure = FIGURES[name][1](chosen(name))
+    text = words(figure)
+    assert "study synthetic, CIFAR-10, preset report" in text and "n = " in text
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_written(name: str, tmp_path: Path) -> None:
+    format = ("png", "svg", "pdf")[list(FIGURES).index(name) % 3]
+    out = tmp_path / f"figure.{format}"
+    figures.draw(name, chosen(name), out)
+    content = out.read_bytes()
+    assert content.startswith(BEGINS[format]) and len(content) > 5_000
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_to_draw_is_a_sentence(name: str) -> None:
+    with pytest.raises(NothingToDraw, match="nothing to draw"):
+        figures.image(name, FigureData(), "svg")
+
+
+def test_the_same_data_give_the_same_file() -> None:
+    assert figures.image("fig2", data(), "svg") == figures.image("fig2", data(), "svg")
+
+
+def test_random_architectures_are_hollow_and_slopes_have_their_interval() -> None:
+    figure = scatter.shortcuts(replace(data(), rows=plausible.study_rows(4)))
+    clouds = [one for one in figure.axes[0].collections if isinstance(one, PathCollection)]
+    hollow = [one for one in clouds if len(one.get_facecolors()) == 0]
+    assert (len(clouds), len(hollow)) == (13, 6)
+    rows = [row for row in plausible.study_rows(4) if row.kind == "evaluate" and row.config.get("method") == "B"]
+    line = regress(
+        [row.metrics["shortcuts"] or 0.0 for row in rows], [row.metrics["test_accuracy"] or 0.0 for row in rows]
+    )
+    assert line is not None
+    assert f"B: {scatter.slope_text(line, '% per shortcut')}" in words(figure)
+
+
+def test_long_shortcuts_are_highlighted() -> None:
+    edges = ((0, 2), (1, 4), (0, 4), (3, 15))
+    figure = graph.draw([("one", edges)], "study synthetic", "A graph")
+    arrows = [one for one in figure.axes[0].patches if isinstance(one, FancyArrowPatch)]
+    long = [one for one in arrows if one.get_linestyle() in ("-", "solid")]
+    assert (len(arrows), len(long)) == (4, 2)
+    blocks = [one for one in figure.axes[0].patches if isinstance(one, Rectangle)]
+    assert len(blocks) == 16 and len({one.get_facecolor() for one in blocks}) == 5
+    assert "4 shortcuts, 2 of span ≥ 4" in words(figure)
+
+
+def test_an_architecture_without_shortcuts_is_drawn_as_such() -> None:
+    figure = graph.draw([("none", ())], "study synthetic", "A graph")
+    assert "no shortcuts" in words(figure)
+    assert figures.save(figure, "png").startswith(BEGINS["png"])
+
+
+def test_too_many_architectures_ask_for_a_choice() -> None:
+    with pytest.raises(BadInput, match="at most 6"):
+        graph.graphs(FigureData(rows=plausible.study_rows(4)))
+
+
+def test_impossible_cells_are_masked_and_kept_edges_outlined() -> None:
+    maps = data().alphas
+    figure = alpha.maps(FigureData(rows=data().rows, alphas=maps))
+    panels = [axes for axes in figure.axes if axes.images]
+    assert len(panels) == 4
+    for axes, one in zip(panels, maps, strict=True):
+        image = axes.images[0]
+        shown = image.get_array()
+        assert shown is not None and shown.count() == 105
+        assert image.get_clim() == (0.0, alpha.scale(maps))
+        assert shown[0, 15] == one.gates[0][15]
+        outlines = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+        assert len(outlines) == 2 * len(one.kept)
+
+
+def test_seven_and_eight_have_one_colour_scale() -> None:
+    found = data()
+    tops = {
+        axes.images[0].get_clim() for late in (False, True) for axes in alpha.searched(found, late).axes if axes.images
+    }
+    assert len(tops) == 1
+
+
+def test_search_curves_tell_scratch_from_pretrained() -> None:
+    text = words(curves.search(data()))
+    assert "A, from scratch (n = 4)" in text and "A, pretrained (n = 4)" in text
+
+
+def test_a_metric_that_nobody_reports_is_named() -> None:
+    with pytest.raises(NothingToDraw, match=r"'top5'.*known: test_accuracy, train_loss"):
+        curves.learning(replace(data(), metric="top5"))
+
+
+def test_the_front_holds_what_nothing_beats() -> None:
+    points = [(1.0, 90.0), (2.0, 89.0), (2.0, 91.0), (3.0, 91.0), (4.0, 95.0), (1.0, 88.0)]
+    assert scatter.front(points) == [(1.0, 90.0), (2.0, 91.0), (4.0, 95.0)]
+
+
+def test_executions_at_once_on_one_node_have_lanes_of_their_own() -> None:
+    start = datetime(2026, 1, 5, tzinfo=UTC)
+
+    def span(job: int, begin: int, end: int | None) -> Span:
+        ended = None if end is None else start + timedelta(minutes=end)
+        return Span(
+            job=job, kind="evaluate", seed=0, attempt=1, execution="e0-000000", node="n1",
+            started_at=start + timedelta(minutes=begin), ended_at=ended, cause=None,
+        )  # fmt: skip
+
+    spans = [span(1, 0, 10), span(2, 5, 15), span(3, 10, 20), span(4, 12, None)]
+    placed = {one.job: lane for one, lane in gantt.lanes(spans, start + timedelta(minutes=30))}
+    assert placed == {1: 0, 2: 1, 3: 0, 4: 2}
+
+
+def test_data_sets_are_never_mixed() -> None:
+    rows = [plausible.row(1), plausible.row(2, dataset="digits", preset="demo")]
+    with pytest.raises(BadInput, match="never mixes data sets"):
+        figures.image("pareto", FigureData(rows=rows), "svg")
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "message"),
+    [("fig9", "png", "unknown figure 'fig9': did you mean"), ("fig1", "gif", "cannot draw a figure as 'gif'")],
+)
+def test_unknown_names_and_formats_are_refused(name: str, format: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        figures.image(name, FigureData(), format)
+
+
+def test_an_unwritable_file_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot write"):
+        figures.draw("fig2", data(), tmp_path / "absent" / "figure.png")
+
+
+def test_a_name_with_markup_is_only_text() -> None:
+    rows = [replace(row, study="$\\frac{1}$ <b>&") for row in plausible.study_rows(4)]
+    content = figures.image("pareto", FigureData(rows=rows), "svg").decode()
+    assert "<b>" not in content
+
+
+def test_tables_and_figures_import_nothing_heavy() -> None:
+    code = (
+        "import sys, orchestrator.figures, orchestrator.tables.render, orchestrator.tables.generic, "
+        "orchestrator.tables.diff, orchestrator.tables.stats, orchestrator.report.page; "
+        "print([name for name in ('matplotlib', 'numpy', 'scipy', 'jinja2', 'torch', 'sqlalchemy', 'submitit')"
+        " if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    assert done.stdout.strip() == "[]"
