@@ -187,3 +187,8 @@ def is_live(connection: Connection, attempt: int) -> bool:
     """Whether the attempt has not ended."""
     found = connection.exec_driver_sql("SELECT 1 FROM attempt WHERE id = ? AND state != 'ended'", (attempt,))
     return found.one_or_none() is not None
+
+
+def everything(connection: Connection) -> list[StoredAttempt]:
+    """All attempts, oldest first."""
+    return [_stored(row) for row in connection.exec_driver_sql(_SELECT + "ORDER BY a.id")]

@@ -184,3 +184,14 @@ def metrics_of(connection: Connection, execution: int) -> list[tuple[int, Mappin
     ):
         found.setdefault(epoch, {})[name] = value
     return list(found.items())
+
+
+def newest_report(connection: Connection, study: str) -> tuple[int, int, int, float | None] | None:
+    """(job, epoch, epochs, test accuracy) of the newest execution of a study that has reported."""
+    row = connection.exec_driver_sql(
+        "SELECT e.job_id, e.epoch, coalesce(e.epochs, 0), json_extract(e.latest, '$.test_accuracy') FROM execution e "
+        "JOIN job j ON j.id = e.job_id WHERE j.study_id = (SELECT id FROM study WHERE name = ?) "
+        "AND e.epoch IS NOT NULL ORDER BY e.id DESC LIMIT 1",
+        (study,),
+    ).one_or_none()
+    return None if row is None else (int(row[0]), int(row[1]), int(row[2]), row[3])

@@ -47,7 +47,8 @@ class JobFile(Record, frozen=True, kw_only=True):
     preset: str
     key: str
     needs: tuple[int, ...] = ()
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
+    """auto, cpu or cuda."""
     resources: Resources = Resources()
     cwd: str = ""
     data_dir: str | None = None

@@ -102,7 +102,7 @@ class Asked:
 
     def over(self, base: Resources, *, device: str) -> Resources:
         """The kind's resources with what was asked for; on `cpu` no GPU is requested. Raises BadInput."""
-        given = {name: value for name, value in msgspec.structs.asdict(base).items()}
+        given = msgspec.structs.asdict(base)
         given.update({name: value for name, value in vars(self).items() if value is not None})
         if device == "cpu":
             if self.gpus:
@@ -124,7 +124,7 @@ class Launch:
 
     backend: str
     device: str = "auto"
-    asked: Asked = Asked()
+    asked: Asked = field(default_factory=Asked)
     cwd: str = ""
     data_dir: str | None = None
     fingerprint: Any = None

@@ -21,6 +21,7 @@ def ensure_supervisor(store: Store) -> bool:
     if holder is not None and holder.alive():
         return False
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    environment.pop("ORCH_TOKEN", None)  # started from inside a job, it must not count as that job's child
     with (store.root / LOG).open("ab") as log:
         subprocess.Popen(
             [sys.executable, "-m", "orchestrator.supervise", str(store.root)],

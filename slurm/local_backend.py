@@ -11,7 +11,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from jobs.files import read_json, write_json
@@ -201,6 +201,11 @@ class LocalBackend:
 
     def avoid(self, live: Sequence[LiveAttempt], exclude: frozenset[str]) -> None:
         """Nothing to do: nothing is pending here, and `plan` places no job on a device that is struck out."""
+
+    def pools(self) -> Mapping[str, Collection[str]]:
+        """One pool: this host's GPUs, or the host itself where there are none."""
+        found = self.host.devices()
+        return {"local": [gpu.name for gpu in found] or [socket.gethostname()]}
 
     def wait(self, timeout: float, wake: Path | None = None) -> bool:
         """Sleep until a worker ends, something here falls due, or `wake` changes; False where only the time passed.

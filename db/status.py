@@ -1,0 +1,119 @@
+"""What `orch status` reads: counts that triggers keep, and jobs with their newest execution in one query.
+
+Columns come back as the database has them (JSON as text), so that ten thousand jobs cost no decoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from jobs.words import JobState
+
+
+class StatusRow(NamedTuple):
+    """A job as `status` shows it; times are the database's text (UTC)."""
+
+    id: int
+    kind: str
+    seed: int
+    state: str
+    imported: int
+    cause: str | None
+    error: str | None
+    attempts: int
+    executions: int
+    not_before: str | None
+    updated_at: str
+    node: str | None
+    epoch: int | None
+    epochs: int | None
+    metrics: str | None
+    """JSON: the result's numbers, else those of the newest epoch."""
+    architecture: str | None
+    code_changed: int
+    attempt: int | None
+    execution: str | None
+    """Folder of the counted execution: the accepted one, else the newest of this generation."""
+    started_at: str | None
+    ready_at: str | None
+    phase: str | None
+    """Where the machines say the newest attempt is."""
+    reason: str | None
+
+
+_SELECT = """SELECT j.id, j.kind, j.seed, j.state, j.imported, j.cause, j.error, j.attempts,
+    (SELECT count(*) FROM execution x WHERE x.job_id = j.id) AS executions, j.not_before, j.updated_at,
+    coalesce(e.node, a.node) AS node, e.epoch, e.epochs, coalesce(r.metrics, e.latest) AS metrics, r.architecture,
+    coalesce(e.code_changed, 0) AS code_changed, ea.number AS attempt, e.name AS execution, e.started_at, e.ready_at,
+    a.phase, a.reason
+    FROM job j LEFT JOIN result r ON r.job_id = j.id
+    LEFT JOIN execution e ON e.id = coalesce(r.execution_id, (SELECT max(x.id) FROM execution x
+        JOIN attempt y ON y.id = x.attempt_id WHERE x.job_id = j.id AND y.generation = j.generation))
+    LEFT JOIN attempt ea ON ea.id = e.attempt_id
+    LEFT JOIN attempt a ON a.job_id = j.id AND a.number = j.attempts
+    WHERE j.study_id = (SELECT id FROM study WHERE name = ?) """
+
+
+def rows(connection: Connection, study: str) -> list[StatusRow]:
+    """Every job of a study, in order of id."""
+    return [StatusRow._make(row) for row in connection.exec_driver_sql(_SELECT + "ORDER BY j.id", (study,))]
+
+
+def some(connection: Connection, study: str, state: JobState, limit: int, *, newest: bool = False) -> list[StatusRow]:
+    """A few jobs of one state: by kind and id, or those that changed last. Reads no more than it returns by kind."""
+    order = "j.updated_at DESC, j.id" if newest else "j.kind, j.id"
+    sql = f"{_SELECT} AND j.state = ? ORDER BY {order} LIMIT ?"
+    return [StatusRow._make(row) for row in connection.exec_driver_sql(sql, (study, state.value, limit))]
+
+
+def by_id(connection: Connection, jobs: Sequence[int]) -> list[StatusRow]:
+    """Those jobs of any study (at most 500), by id."""
+    where = f"WHERE j.id IN ({','.join('?' * len(jobs))}) ORDER BY j.id"
+    sql = _SELECT.partition("WHERE j.study_id")[0] + where
+    return [StatusRow._make(row) for row in connection.exec_driver_sql(sql, tuple(jobs))]
+
+
+def kind_counts(connection: Connection, study: str) -> dict[str, dict[JobState, int]]:
+    """Kind → state → jobs, kept by triggers: never reads the jobs."""
+    found: dict[str, dict[JobState, int]] = {}
+    for kind, state, n in connection.exec_driver_sql(
+        "SELECT kind, state, n FROM job_count WHERE study_id = (SELECT id FROM study WHERE name = ?) AND n > 0 "
+        "ORDER BY kind",
+        (study,),
+    ):
+        found.setdefault(kind, {})[JobState(state)] = n
+    return found
+
+
+def study_counts(connection: Connection) -> dict[str, int]:
+    """Study → its jobs."""
+    return {
+        name: int(n)
+        for name, n in connection.exec_driver_sql(
+            "SELECT s.name, coalesce(sum(c.n), 0) FROM study s LEFT JOIN job_count c ON c.study_id = s.id "
+            "GROUP BY s.name ORDER BY s.name"
+        )
+    }
+
+
+def code_changed(connection: Connection, study: str, limit: int) -> tuple[int, list[int]]:
+    """How many jobs of a study have an execution whose code was not the submitted one, and the first few."""
+    where = (
+        "FROM execution e JOIN job j ON j.id = e.job_id WHERE e.code_changed = 1 "
+        "AND j.study_id = (SELECT id FROM study WHERE name = ?)"
+    )
+    n = int(connection.exec_driver_sql(f"SELECT count(DISTINCT e.job_id) {where}", (study,)).scalar_one())
+    first = connection.exec_driver_sql(f"SELECT DISTINCT e.job_id {where} ORDER BY 1 LIMIT ?", (study, limit))
+    return n, [int(row[0]) for row in first]
+
+
+def queued_backends(connection: Connection) -> list[str]:
+    """The backends that queued jobs are meant for."""
+    rows = connection.exec_driver_sql(
+        "SELECT DISTINCT json_extract(l.text, '$.backend') FROM launch l "
+        "WHERE EXISTS (SELECT 1 FROM job j WHERE j.launch_id = l.id AND j.state = 'queued')"
+    )
+    return [str(row[0]) for row in rows]

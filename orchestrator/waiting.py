@@ -1,0 +1,105 @@
+"""`--wait`: progress until nothing of the study can move without a person."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from db import executions, jobs, lease
+from db.store import Store
+from jobs.words import JobState
+from orchestrator.settings import Settings
+from orchestrator.starting import ensure_supervisor
+
+LOOK_SECONDS = 0.5
+MOVING = (JobState.QUEUED, JobState.SUBMITTED, JobState.RUNNING)
+
+
+def wait(store: Store, settings: Settings, study: str, *, quiet: bool) -> int:
+    """0 where all succeeded or were cancelled, 1 where a job failed or is blocked (named). Ctrl-C: 130, jobs go on."""
+    console = Console(stderr=True)
+    try:
+        with _progress(console, quiet) as progress:
+            task = progress.add_task("jobs", total=None)
+            while True:
+                counts = _look(store, study)
+                done = sum(counts[state] for state in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED))
+                text = ", ".join(f"{n} {state}" for state, n in counts.items() if n)
+                progress.update(
+                    task, total=sum(counts.values()), completed=done, description=text + _best(store, study)
+                )
+                if not any(counts[state] for state in MOVING):
+                    break
+                stopped = _stopped(store)
+                if stopped:
+                    console.print(f"dispatch has stopped: {stopped}", style="red")
+                    return 1
+                _keep_supervised(store)
+                time.sleep(LOOK_SECONDS)
+    except KeyboardInterrupt:
+        console.print("interrupted: the jobs go on; see them with 'orch status'")
+        return 130
+    return verdict(store, study)
+
+
+def _progress(console: Console, quiet: bool) -> Progress:
+    return Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        console=console,
+        disable=quiet,
+        transient=not sys.stderr.isatty(),
+    )
+
+
+def _look(store: Store, study: str) -> dict[JobState, int]:
+    with store.read() as connection:
+        return jobs.counts(connection, study)
+
+
+def _best(store: Store, study: str) -> str:
+    """The newest accuracy that a running job reported, to see that it learns."""
+    with store.read() as connection:
+        latest = executions.newest_report(connection, study)
+    if latest is None:
+        return ""
+    job, epoch, epochs, accuracy = latest
+    of = f"/{epochs}" if epochs else ""
+    return f" · job {job} epoch {epoch}{of}" + (f" {accuracy:.2f} %" if accuracy is not None else "")
+
+
+def _stopped(store: Store) -> str:
+    try:
+        return (store.root / "stopped").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _keep_supervised(store: Store) -> None:
+    """A supervisor that died under us is started again."""
+    with store.read() as connection:
+        holder = lease.holder(connection)
+    if holder is None or not holder.alive():
+        ensure_supervisor(store)
+        time.sleep(1.0)
+
+
+def verdict(store: Store, study: str | None) -> int:
+    """Name what failed or is blocked (None: in all studies): 1, else 0."""
+    console = Console(stderr=True)
+    with store.read() as connection:
+        failed = jobs.select(connection, study=study, states=[JobState.FAILED])
+        blocked = jobs.blocked(connection, study)
+    for job in failed[:10]:
+        console.print(f"job {job.id} ({job.kind}, seed {job.seed}) failed: {job.error or job.cause}", style="red")
+    if len(failed) > 10:
+        console.print(f"… and {len(failed) - 10} more failed: orch status", style="red")
+    if blocked:
+        first, roots = next(iter(blocked.items()))
+        console.print(f"{len(blocked)} jobs are blocked, job {first} behind job {roots[0]}", style="red")
+    return 1 if failed or blocked else 0
