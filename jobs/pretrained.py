@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,8 +36,8 @@ def features(weights: str, cwd: Path) -> Mapping[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise DataError(f"cannot read the weights {path}: {error.strerror or error}") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # of a foreign file, torch's restricted unpickler raises whatever its bytes lead to
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise DataError(f"{path} holds no plain state_dict ({reason}): save one with torch.save") from None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise DataError(f"{path} holds no state_dict: save the model's state_dict(), a mapping of names to tensors")
