@@ -62,7 +62,9 @@ def _templates(connection: Connection, templates: Iterable[Template]) -> list[tu
 
 def _launch(connection: Connection, launching: Launching) -> int:
     text = encode(launching)
-    connection.exec_driver_sql("INSERT INTO launch (text) VALUES (?) ON CONFLICT DO NOTHING", (text,))
+    connection.exec_driver_sql(
+        "INSERT INTO launch (backend, text) VALUES (?, ?) ON CONFLICT DO NOTHING", (launching.backend, text)
+    )
     return int(connection.exec_driver_sql("SELECT id FROM launch WHERE text = ?", (text,)).scalar_one())
 
 

@@ -172,10 +172,13 @@ def select(
     return [_stored(row) for row in connection.exec_driver_sql(sql, tuple(values))]
 
 
-def dispatchable(connection: Connection, at: datetime, limit: int) -> list[StoredJob]:
-    """Queued jobs whose time has come, first come first served."""
-    sql = _SELECT + "WHERE j.state = 'queued' AND (j.not_before IS NULL OR j.not_before <= ?) ORDER BY j.id LIMIT ?"
-    return [_stored(row) for row in connection.exec_driver_sql(sql, (stamp(at), limit))]
+def dispatchable(connection: Connection, backend: str, at: datetime, limit: int) -> list[StoredJob]:
+    """Queued jobs of a backend whose time has come, first come first served."""
+    sql = _SELECT + (
+        "WHERE j.state = 'queued' AND l.backend = ? AND (j.not_before IS NULL OR j.not_before <= ?) "
+        "ORDER BY j.id LIMIT ?"
+    )
+    return [_stored(row) for row in connection.exec_driver_sql(sql, (backend, stamp(at), limit))]
 
 
 def next_wakeup(connection: Connection) -> datetime | None:

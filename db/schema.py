@@ -58,6 +58,7 @@ class Launch(Table):
 
     __tablename__ = "launch"
     id: Mapped[int] = mapped_column(primary_key=True)
+    backend: Mapped[str]
     text: Mapped[str] = mapped_column(unique=True)
 
 

@@ -24,7 +24,7 @@ from jobs.files import read_json, write_json
 from jobs.kind import Resources, kind_named
 from jobs.layout import Layout
 from jobs.records import JobFile, Manifest, Task
-from jobs.words import Cause, JobState
+from jobs.words import BackendName, Cause, JobState
 from orchestrator.clock import Clock
 from slurm.backend import (
     Backend,
@@ -41,7 +41,8 @@ LIMIT_PAUSE = timedelta(seconds=60)
 MISSES_NEEDED = 2
 MISS_SPACING = timedelta(seconds=60)
 """A launch is believed not to have happened after two good queries this far apart."""
-MOST_AT_ONCE = 5000
+MOST_AT_ONCE = {BackendName.LOCAL: 256, BackendName.SLURM: 5000}
+"""How many queued jobs are looked at in one cycle: a host has few slots, an array takes many."""
 
 
 def live_attempt(attempt: StoredAttempt) -> LiveAttempt:
@@ -271,7 +272,7 @@ class Dispatcher:
                     continue
                 attempts.missed(writer.connection, intent.token, at)
                 spaced = intent.missed_at is not None and at - intent.missed_at >= MISS_SPACING
-                if backend.name == "local" or (intent.misses + 1 >= MISSES_NEEDED and spaced):
+                if backend.name is BackendName.LOCAL or (intent.misses + 1 >= MISSES_NEEDED and spaced):
                     gone.append(intent.token)
             if gone:
                 writer.decide(self._never_launched(writer.connection, gone, at))

@@ -15,7 +15,9 @@ from db import jobs, lease
 from db.store import LeaseLost, Store
 from jobs.errors import OrchError, StoreError
 from jobs.words import BackendName
+from orchestrator import notices
 from orchestrator.machines import makers
+from orchestrator.notices import Notices
 from orchestrator.settings import Settings, load
 from orchestrator.supervisor import Cycle, Supervisor
 
@@ -105,9 +107,11 @@ def _supervise(
     supervisor = Supervisor(store, makers(store.layout, settings), settings, number)
     pace = Pace(settings.supervisor.poll_seconds, settings.supervisor.poll_most_seconds)
     idle_since: float | None = None
+    said: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    path = store.root / WAKE
     try:
         while True:
-            at = time.monotonic()
+            at, before = time.monotonic(), _stamp(path)
             due = [BackendName.LOCAL] + ([BackendName.SLURM] if at >= pace.due else [])
             try:
                 cycle = supervisor.cycle(observe=due)
@@ -119,32 +123,35 @@ def _supervise(
                 continue
             if BackendName.SLURM in due:
                 pace.asked(time.monotonic(), changed=cycle.changed)
+                if said != (cycle.stopped, cycle.silent):
+                    said = (cycle.stopped, cycle.silent)
+                    notices.write(store, Notices(stopped=cycle.stopped, silent=cycle.silent, at=supervisor.clock.now()))
             report(cycle)
-            if cycle.idle:
-                idle_since = at if idle_since is None else idle_since
-                if (until_idle or at - idle_since >= settings.supervisor.idle_minutes * 60) and supervisor.leave():
+            idle_since = (idle_since or at) if cycle.idle else None
+            if idle_since is not None and not cycle.changed:
+                if until_idle and cycle.stopped:
+                    supervisor.abandon()
                     return cycle
-            else:
-                idle_since = None
-            if not (cycle.changed and cycle.idle) and _sleep(store, supervisor, pace, cycle):
+                patience = 0.0 if until_idle else settings.supervisor.idle_minutes * 60
+                if at - idle_since >= patience and supervisor.leave():
+                    return cycle
+            if not cycle.changed:
+                _sleep(supervisor, pace, path, before)
+            if _stamp(path) != before:
                 pace.hurry()
     except (KeyboardInterrupt, Terminated):
         supervisor.abandon()
         raise KeyboardInterrupt from None
 
 
-def _sleep(store: Store, supervisor: Supervisor, pace: Pace, cycle: Cycle) -> bool:
-    """Wait for the next thing to do; True where a command woke us."""
-    path = store.root / WAKE
-    before = _stamp(path)
-    pause = 0.0 if cycle.changed else LOCAL_SECONDS
+def _sleep(supervisor: Supervisor, pace: Pace, path: Path, before: int) -> None:
+    """Wait for the next thing to do: a worker's end, a command that wakes us, or the time of the next look."""
     if BackendName.LOCAL in supervisor.backends():
-        wait_for_worker(supervisor, pause, path)
-    else:
-        end = time.monotonic() + min(LOCAL_SECONDS, max(0.1, pace.due - time.monotonic()))
-        while time.monotonic() < end and _stamp(path) == before:
-            time.sleep(0.1)
-    return _stamp(path) != before
+        wait_for_worker(supervisor, LOCAL_SECONDS, path)
+        return
+    end = time.monotonic() + min(LOCAL_SECONDS, max(0.1, pace.due - time.monotonic()))
+    while time.monotonic() < end and _stamp(path) == before:
+        time.sleep(0.1)
 
 
 def wait_for_worker(supervisor: Supervisor, seconds: float, path: Path) -> None:

@@ -355,14 +355,14 @@ class Supervisor:
         now = self.clock.now()
         with self.store.read() as connection:
             live = attempts.live(connection)
-            queued = jobs.dispatchable(connection, now, MOST_AT_ONCE)
+            queued = {name: jobs.dispatchable(connection, name, now, MOST_AT_ONCE[name]) for name in observe}
             since = now - hours(self.settings.nodes.strike_hours)
             strikes = [
                 nodes.Strike(node=s.node, at=s.at, cause=Cause(s.cause)) for s in health.strikes(connection, since)
             ]
         sent = 0
         for name in observe:
-            mine = [job for job in queued if job.launching.backend == name]
+            mine = queued[name]
             running = [attempt for attempt in live if attempt.backend == name]
             if not mine and not (running and strikes):
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from rich.console import Console
@@ -11,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from db import executions, jobs, lease
 from db.store import Store
 from jobs.words import JobState
+from orchestrator import notices
 from orchestrator.settings import Settings
 from orchestrator.starting import ensure_supervisor
 
@@ -24,6 +24,7 @@ def wait(store: Store, settings: Settings, study: str, *, quiet: bool) -> int:
     try:
         with _progress(console, quiet) as progress:
             task = progress.add_task("jobs", total=None)
+            said = ""
             while True:
                 counts = _look(store, study)
                 done = sum(counts[state] for state in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED))
@@ -34,7 +35,7 @@ def wait(store: Store, settings: Settings, study: str, *, quiet: bool) -> int:
                 if not any(counts[state] for state in MOVING):
                     break
                 stopped = _stopped(store)
-                if stopped:
+                if stopped and not counts[JobState.SUBMITTED] + counts[JobState.RUNNING]:
                     console.print(f"dispatch has stopped: {stopped}", style="red")
                     return 1
                 _keep_supervised(store)
@@ -52,8 +53,7 @@ def _progress(console: Console, quiet: bool) -> Progress:
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
         console=console,
-        disable=quiet,
-        transient=not sys.stderr.isatty(),
+        disable=quiet or not console.is_terminal,  # a log file gets a line per change instead
     )
 
 
@@ -74,10 +74,8 @@ def _best(store: Store, study: str) -> str:
 
 
 def _stopped(store: Store) -> str:
-    try:
-        return (store.root / "stopped").read_text().strip()
-    except OSError:
-        return ""
+    found = notices.read(store)
+    return "; ".join(found.stopped.values()) if found else ""
 
 
 def _keep_supervised(store: Store) -> None:

@@ -29,6 +29,7 @@ CREATE TABLE job_count (
 --
 CREATE TABLE launch (
     id INTEGER NOT NULL,
+    backend VARCHAR NOT NULL,
     text VARCHAR NOT NULL,
     PRIMARY KEY (id),
     UNIQUE (text)
