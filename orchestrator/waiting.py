@@ -28,10 +28,11 @@ def wait(store: Store, settings: Settings, study: str, *, quiet: bool) -> int:
             while True:
                 counts = _look(store, study)
                 done = sum(counts[state] for state in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED))
-                text = ", ".join(f"{n} {state}" for state, n in counts.items() if n)
-                progress.update(
-                    task, total=sum(counts.values()), completed=done, description=text + _best(store, study)
-                )
+                text = ", ".join(f"{n} {state}" for state, n in counts.items() if n) + _best(store, study)
+                progress.update(task, total=sum(counts.values()), completed=done, description=text)
+                if not (quiet or console.is_terminal) and text != said:
+                    said = text
+                    console.print(f"{done}/{sum(counts.values())}  {text}", highlight=False)
                 if not any(counts[state] for state in MOVING):
                     break
                 stopped = _stopped(store)
