@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 
 from jobs.errors import BadInput
 from jobs.layout import Layout
@@ -35,13 +36,26 @@ def pools_of(backend: Backend) -> Mapping[str, Collection[str]]:
     return backend.pools()
 
 
+CONFIGURATIONS = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf")
+
+
+def slurm_is_here() -> bool:
+    """Whether this host is set up as a SLURM client: its commands, and a configuration that they will find.
+
+    The controller is not asked: while it is down, `auto` must not turn to local slots.
+    """
+    given = os.environ.get("SLURM_CONF")
+    configured = Path(given).exists() if given else any(Path(path).exists() for path in CONFIGURATIONS)
+    return shutil.which("sbatch") is not None and (configured or "SLURM_CONF_SERVER" in os.environ)
+
+
 def choose(wanted: str) -> BackendName:
-    """The backend that `auto` means here: SLURM where sbatch is, but not inside an allocation. Raises BadInput."""
+    """The backend that `auto` means here: SLURM where it is set up, but not inside an allocation. Raises BadInput."""
     if wanted == "auto":
         inside = "SLURM_JOB_ID" in os.environ
-        return BackendName.SLURM if shutil.which("sbatch") and not inside else BackendName.LOCAL
+        return BackendName.SLURM if slurm_is_here() and not inside else BackendName.LOCAL
     if wanted not in tuple(BackendName):
         raise BadInput(f"unknown backend '{wanted}': use auto, local or slurm")
-    if wanted == BackendName.SLURM and shutil.which("sbatch") is None:
-        raise BadInput("backend slurm needs SLURM's commands, and there is no sbatch here: use --backend local")
+    if wanted == BackendName.SLURM and not slurm_is_here():
+        raise BadInput("this host is no SLURM client (no sbatch, or no slurm.conf): set SLURM_CONF, or --backend local")
     return BackendName(wanted)

@@ -32,12 +32,14 @@ def wait(store: Store, settings: Settings, study: str, *, quiet: bool) -> int:
                 progress.update(task, total=sum(counts.values()), completed=done, description=text)
                 if not (quiet or console.is_terminal) and text != said:
                     said = text
-                    console.print(f"{done}/{sum(counts.values())}  {text}", highlight=False)
+                    console.print(
+                        f"{done}/{sum(counts.values())}  {text}", highlight=False, soft_wrap=True, markup=False
+                    )
                 if not any(counts[state] for state in MOVING):
                     break
                 stopped = _stopped(store)
                 if stopped and not counts[JobState.SUBMITTED] + counts[JobState.RUNNING]:
-                    console.print(f"dispatch has stopped: {stopped}", style="red")
+                    console.print(f"dispatch has stopped: {stopped}", style="red", soft_wrap=True, markup=False)
                     return 1
                 _keep_supervised(store)
                 time.sleep(LOOK_SECONDS)
@@ -95,10 +97,20 @@ def verdict(store: Store, study: str | None) -> int:
         failed = jobs.select(connection, study=study, states=[JobState.FAILED])
         blocked = jobs.blocked(connection, study)
     for job in failed[:10]:
-        console.print(f"job {job.id} ({job.kind}, seed {job.seed}) failed: {job.error or job.cause}", style="red")
+        console.print(
+            f"job {job.id} ({job.kind}, seed {job.seed}) failed: {job.error or job.cause}",
+            style="red",
+            soft_wrap=True,
+            markup=False,
+        )
     if len(failed) > 10:
-        console.print(f"… and {len(failed) - 10} more failed: orch status", style="red")
+        console.print(f"… and {len(failed) - 10} more failed: orch status", style="red", soft_wrap=True, markup=False)
     if blocked:
         first, roots = next(iter(blocked.items()))
-        console.print(f"{len(blocked)} jobs are blocked, job {first} behind job {roots[0]}", style="red")
+        console.print(
+            f"{len(blocked)} jobs are blocked, job {first} behind job {roots[0]}",
+            style="red",
+            soft_wrap=True,
+            markup=False,
+        )
     return 1 if failed or blocked else 0
