@@ -24,7 +24,7 @@ import psutil
 from jobs import fingerprint
 from jobs.checkpoints import Checkpoints
 from jobs.context import Interrupted
-from jobs.errors import DataError
+from jobs.errors import DataError, OrchError
 from jobs.files import append_json, now, read_json, write_bytes, write_json
 from jobs.kind import JobKind, kind_named
 from jobs.layout import Layout
@@ -159,7 +159,9 @@ class Execution:
             return Outcome(
                 ending="failure",
                 cause=cause_of(error),
-                error=traceback.format_exception_only(error)[-1].strip(),
+                error=str(error)
+                if isinstance(error, OrchError)
+                else traceback.format_exception_only(error)[-1].strip(),
                 traceback=traceback.format_exc(),
                 at=now(),
             )

@@ -20,7 +20,7 @@ MOVING = (JobState.QUEUED, JobState.SUBMITTED, JobState.RUNNING)
 
 def wait(store: Store, settings: Settings, study: str, *, quiet: bool) -> int:
     """0 where all succeeded or were cancelled, 1 where a job failed or is blocked (named). Ctrl-C: 130, jobs go on."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     try:
         with _progress(console, quiet) as progress:
             task = progress.add_task("jobs", total=None)
@@ -39,7 +39,7 @@ def wait(store: Store, settings: Settings, study: str, *, quiet: bool) -> int:
                     break
                 stopped = _stopped(store)
                 if stopped and not counts[JobState.SUBMITTED] + counts[JobState.RUNNING]:
-                    console.print(f"dispatch has stopped: {stopped}", style="red", soft_wrap=True, markup=False)
+                    console.print(f"dispatch has stopped: {stopped}", style="red")
                     return 1
                 _keep_supervised(store)
                 time.sleep(LOOK_SECONDS)
@@ -92,7 +92,7 @@ def _keep_supervised(store: Store) -> None:
 
 def verdict(store: Store, study: str | None) -> int:
     """Name what failed or is blocked (None: in all studies): 1, else 0."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     with store.read() as connection:
         failed = jobs.select(connection, study=study, states=[JobState.FAILED])
         blocked = jobs.blocked(connection, study)
@@ -104,7 +104,7 @@ def verdict(store: Store, study: str | None) -> int:
             markup=False,
         )
     if len(failed) > 10:
-        console.print(f"… and {len(failed) - 10} more failed: orch status", style="red", soft_wrap=True, markup=False)
+        console.print(f"… and {len(failed) - 10} more failed: orch status", style="red")
     if blocked:
         first, roots = next(iter(blocked.items()))
         console.print(
