@@ -183,6 +183,18 @@ def possibly_alive(connection: Connection) -> list[StoredAttempt]:
     return [_stored(row) for row in connection.exec_driver_sql(sql)]
 
 
+def failed_nodes(connection: Connection) -> dict[int, frozenset[str]]:
+    """Queued job → the nodes on which its launches of this generation failed: it is to be tried elsewhere."""
+    found: dict[int, set[str]] = {}
+    for job, node in connection.exec_driver_sql(
+        "SELECT a.job_id, a.node FROM job j JOIN attempt a ON a.job_id = j.id AND a.generation = j.generation "
+        "WHERE j.state = 'queued' AND j.attempts > 0 AND a.cause IN ('launch_failure', 'gpu_fault') "
+        "AND a.node IS NOT NULL"
+    ):
+        found.setdefault(job, set()).add(node)
+    return {job: frozenset(nodes) for job, nodes in found.items()}
+
+
 def is_live(connection: Connection, attempt: int) -> bool:
     """Whether the attempt has not ended."""
     found = connection.exec_driver_sql("SELECT 1 FROM attempt WHERE id = ? AND state != 'ended'", (attempt,))

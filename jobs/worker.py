@@ -282,6 +282,11 @@ class WorkerContext:
         self.spawned = tuple(jobs)
 
 
+def last_line(error: Exception) -> str:
+    """What `status` shows of an exception: our own in plain words, others with their class."""
+    return str(error) if isinstance(error, OrchError) else traceback.format_exception_only(error)[-1].strip()
+
+
 def cause_of(error: Exception) -> Cause:
     """The cause that an exception stands for; torch's classes are known by name, so that torch is not imported."""
     named = {cls.__name__ for cls in type(error).__mro__}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ from orchestrator.ingestion import Ingestion, Seen
 from orchestrator.judging import Accept, Case, Over, Requeued, Running, Verdict, judge
 from orchestrator.machines import pools_of
 from orchestrator.settings import Settings, hours
-from slurm import nodes
+from slurm import nodes, slots
 from slurm.backend import AttemptKey, Backend, Observation, ObservationFailed, Phase
 
 LATE_SECONDS = 20.0
@@ -296,8 +296,9 @@ class Supervisor:
                 at=at,
             )
         ]
-        if decision.strike and verdict.node:
-            entries.append(Strike(node=verdict.node, cause=decision.cause, job=job.id, at=at))
+        if decision.strike:
+            struck = _blamed(attempt, verdict)
+            entries += [Strike(node=node, cause=decision.cause, job=job.id, at=at) for node in struck]
         return entries
 
     def _history(self, connection: Connection, job: jobs.StoredJob) -> list[policy.Failure]:
@@ -357,6 +358,7 @@ class Supervisor:
             live = attempts.live(connection)
             queued = {name: jobs.dispatchable(connection, name, now, MOST_AT_ONCE[name]) for name in observe}
             since = now - hours(self.settings.nodes.strike_hours)
+            failed_on = attempts.failed_nodes(connection)
             strikes = [
                 nodes.Strike(node=s.node, at=s.at, cause=Cause(s.cause)) for s in health.strikes(connection, since)
             ]
@@ -373,7 +375,8 @@ class Supervisor:
                 if running and name == BackendName.SLURM:
                     backend.avoid([live_attempt(a) for a in running if not a.doomed], excluded.nodes)
                 if mine and not excluded.stopped:
-                    sent += self.dispatcher.dispatch(backend, mine, running, excluded.nodes, {})
+                    avoid = _elsewhere(failed_on, pools_of(backend)) if failed_on else {}
+                    sent += self.dispatcher.dispatch(backend, mine, running, excluded.nodes, avoid)
         return sent > 0
 
     def _excluded(self, backend: Backend, strikes: Sequence[nodes.Strike]) -> nodes.Exclusion:
@@ -413,6 +416,25 @@ class Supervisor:
 def _success(items: Sequence[Seen]) -> Seen | None:
     found = [seen for seen in items if seen.outcome is not None and seen.outcome.ending == "success" and seen.changed]
     return min(found, key=lambda seen: seen.outcome.at if seen.outcome else seen.started.at, default=None)
+
+
+def _elsewhere(
+    failed_on: Mapping[int, frozenset[str]], pools: Mapping[str, Collection[str]]
+) -> dict[int, frozenset[str]]:
+    """The nodes that each job is kept off, as long as some other node of every pool is left to it."""
+    return {
+        job: known
+        for job, failed in failed_on.items()
+        if (known := frozenset(node for nodes in pools.values() for node in nodes if node in failed))
+        and all(set(nodes) - known for nodes in pools.values())
+    }
+
+
+def _blamed(attempt: StoredAttempt, verdict: Over) -> tuple[str, ...]:
+    """What a strike goes to: the node, or the local GPUs it had. This host itself is never struck: it is all we have."""
+    if attempt.backend == BackendName.LOCAL:
+        return tuple(slots.slot_gpus(attempt.slot)) if attempt.slot else ()
+    return (verdict.node,) if verdict.node else ()
 
 
 def _quiet(attempt: StoredAttempt, verdict: Verdict | None) -> bool:
