@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from jobs.errors import BadInput
-from jobs.files import append_json, read_lines
+from jobs.files import append_json, read_lines, write_bytes
 from jobs.records import Architecture, Edge
 from jobs.space import BLOCKS, EDGES
 
@@ -106,8 +106,18 @@ def entropy(alpha: Matrix, method: Method) -> float:
 
 def keep_alpha(folder: Path, epoch: int, alpha: Matrix, method: Method) -> None:
     """Append α and its gates to the execution's `alpha.jsonl`. Raises OSError."""
+    append_json(folder / ALPHA_FILE, _line(epoch, alpha, method))
+
+
+def write_alphas(folder: Path, alphas: Sequence[Matrix], method: Method) -> None:
+    """Write the whole history, epoch 0 first, durably and whole or not at all. Raises OSError."""
+    lines = (msgspec.json.encode(_line(epoch, alpha, method)) for epoch, alpha in enumerate(alphas))
+    write_bytes(folder / ALPHA_FILE, b"".join(line + b"\n" for line in lines))
+
+
+def _line(epoch: int, alpha: Matrix, method: Method) -> AlphaLine:
     rows = [[float(value) for value in row] for row in alpha]
-    append_json(folder / ALPHA_FILE, AlphaLine(epoch=epoch, alpha=rows, gates=gates(rows, method)))
+    return AlphaLine(epoch=epoch, alpha=rows, gates=gates(rows, method))
 
 
 def read_alpha(folder: Path) -> list[AlphaLine]:

@@ -119,7 +119,7 @@ class Searcher(Trainer):
         self.alphas: list[Tensor] = [torch.zeros(space.BLOCKS, space.BLOCKS)]
         """α (float32 16×16, on the CPU) after each finished epoch; the first is the start."""
         self._alpha_epoch_start = self.alpha_generator.get_state()
-        self._keep_alphas()
+        self.keep_alphas()
 
     def state(self) -> dict[str, Any]:
         return {
@@ -135,7 +135,7 @@ class Searcher(Trainer):
         self.step.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
         self._alpha_epoch_start = state["alpha_epoch_start"]
         self.alpha_generator.set_state(self._alpha_epoch_start)
-        self._keep_alphas()
+        self.keep_alphas()
 
     def readout(self, epoch: int) -> Architecture:
         """The architecture that α stood for after `epoch` epochs, at the config's τ."""
@@ -170,11 +170,10 @@ class Searcher(Trainer):
             "shortcuts": float(len(self.readout(self.epoch).edges)),
         }
 
-    def _keep_alphas(self) -> None:
-        """Begin the execution's own file with the whole history."""
-        (self.folder / discretise.ALPHA_FILE).unlink(missing_ok=True)
-        for epoch, alpha in enumerate(self.alphas):
-            discretise.keep_alpha(self.folder, epoch, alpha.tolist(), self.config.method)
+    def keep_alphas(self) -> None:
+        """Write the whole history of α to the execution's own file."""
+        rows = [alpha.tolist() for alpha in self.alphas]
+        discretise.write_alphas(self.folder, rows, self.config.method)
 
 
 def run(context: Context) -> dict[str, float | None]:
@@ -193,6 +192,7 @@ def run(context: Context) -> dict[str, float | None]:
     if not resume(context, searcher) and config.pretrained:
         pretrained.into(network.supernet, pretrained.features(config.weights, context.cwd))
     trained = searcher.run(context)
+    searcher.keep_alphas()  # durable before the outcome is
     for epoch in config.readouts:
         context.keep_architecture(searcher.readout(epoch), epoch=epoch)
     last = searcher.readout(config.epochs)

@@ -21,6 +21,7 @@ from jobs.discretise import (
     keep_alpha,
     read_alpha,
     sources,
+    write_alphas,
 )
 from jobs.errors import BadInput
 from jobs.space import EDGES
@@ -142,8 +143,9 @@ def test_bad_shapes_and_thresholds_are_refused() -> None:
 def test_alpha_is_kept_and_read_back_by_epoch(tmp_path: Path) -> None:
     alpha = zeros()
     alpha[0][2] = 0.1234567890123
+    (tmp_path / ALPHA_FILE).write_text("of an earlier execution")
+    write_alphas(tmp_path, [zeros()], "B")
     keep_alpha(tmp_path, 1, alpha, "B")
-    keep_alpha(tmp_path, 0, zeros(), "B")
     with (tmp_path / ALPHA_FILE).open("ab") as handle:
         handle.write(b'{"epoch": 2, "alp')
     lines = read_alpha(tmp_path)
