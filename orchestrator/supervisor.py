@@ -431,7 +431,7 @@ def _elsewhere(
 
 
 def _blamed(attempt: StoredAttempt, verdict: Over) -> tuple[str, ...]:
-    """What a strike goes to: the node, or the local GPUs it had. This host itself is never struck: it is all we have."""
+    """What a strike goes to: the node, or the local GPUs it had. This host itself is never struck: there is no other."""
     if attempt.backend == BackendName.LOCAL:
         return tuple(slots.slot_gpus(attempt.slot)) if attempt.slot else ()
     return (verdict.node,) if verdict.node else ()
