@@ -110,10 +110,16 @@ def code_changed(connection: Connection, study: str, limit: int) -> tuple[int, l
     return n, [int(row[0]) for row in first]
 
 
-def queued_backends(connection: Connection) -> list[str]:
-    """The backends that queued jobs are meant for (the first 5000, which is what one dispatch looks at)."""
-    rows = connection.exec_driver_sql(
-        "SELECT DISTINCT json_extract(text, '$.backend') FROM launch "
-        "WHERE id IN (SELECT launch_id FROM job WHERE state = 'queued' ORDER BY id LIMIT 5000)"
+def may_have_news(connection: Connection) -> bool:
+    """Whether any execution may have written something that is not in the store: of attempts that live, or that were
+
+    given up while a late success could still close their job.
+    """
+    return bool(
+        connection.exec_driver_sql(
+            """SELECT EXISTS (SELECT 1 FROM attempt WHERE state != 'ended' OR doomed = 1)
+            OR EXISTS (SELECT 1 FROM study s JOIN job j ON j.study_id = s.id AND j.state IN ('queued', 'failed')
+                JOIN attempt a ON a.job_id = j.id AND a.generation = j.generation AND a.cause IN
+                ('lost', 'node_failure', 'killed', 'timeout', 'launch_failure', 'preempted'))"""
+        ).scalar_one()
     )
-    return [str(row[0]) for row in rows]

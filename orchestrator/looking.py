@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from db import lease
+from db import lease, status
 from db.store import LeaseLost, Store
 from jobs.errors import StoreError
 from jobs.words import BackendName
-from orchestrator.machines import makers
 from orchestrator.settings import Settings
-from orchestrator.supervisor import Supervisor
 
 
 def look(store: Store, settings: Settings) -> None:
     """Ingest what is there, under the lease for a moment. SLURM is not asked: a look must be quick."""
     with store.read() as connection:
         holder = lease.holder(connection)
-    if holder is not None and holder.alive():
-        return
+        if (holder is not None and holder.alive()) or not status.may_have_news(connection):
+            return
+    from orchestrator.machines import makers  # a tenth of a second that most looks can do without
+    from orchestrator.supervisor import Supervisor
+
     try:
         number = lease.take(store)
         if number is None:

@@ -1,0 +1,160 @@
+"""Reading a store for the views: the I/O around them. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from db import jobs, lease, status
+from db.status import StatusRow
+from db.store import Store
+from db.text import parse_time
+from jobs import files
+from jobs.errors import BadInput, OrchError
+from jobs.records import MetricLine
+from jobs.words import BackendName, JobState
+from orchestrator.settings import Settings
+from orchestrator.views import status as view
+from orchestrator.views.progress import Progress, progress
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+TAIL_BYTES = 16_384
+"""Enough for the newest epochs' lines of any kind of ours."""
+FIRST_FEW = 5
+STOPPED = "stopped"
+"""A file in the store's folder in which the supervisor says why it sends nothing."""
+
+
+def study_of(connection: Connection, explicit: str | None, settings: Settings) -> str:
+    """The study that a command is about. Raises BadInput for one that was named and does not exist."""
+    if explicit is not None and not jobs.study_exists(connection, explicit):
+        raise BadInput(view.near_study(explicit, jobs.studies(connection)))
+    return explicit or settings.study
+
+
+def supervisor(connection: Connection) -> view.SupervisorView | None:
+    """Who holds the lease."""
+    holder = lease.holder(connection)
+    if holder is None:
+        return None
+    return view.SupervisorView(host=holder.host, pid=holder.pid, alive=holder.alive())
+
+
+def status_view(
+    store: Store, settings: Settings, study: str | None, *, limit: int | None, size: tuple[int, int]
+) -> view.StatusView:
+    """What `orch status` shows: so many jobs, or as many as fit in (columns, lines) of a terminal. Raises BadInput."""
+    now = files.now()
+    with store.read() as connection:
+        name = study_of(connection, study, settings)
+        counts = jobs.counts(connection, name)
+        blocked = jobs.blocked(connection, name) if counts[JobState.WAITING] else {}
+        held = supervisor(connection)
+        kinds = status.kind_counts(connection, name)
+        alive = held is not None and held.alive
+        notes = [
+            stopped(store) if alive and counts[JobState.QUEUED] else None,
+            view.supervisor_note(counts, len(blocked), held),
+            view.blocked_note(blocked),
+            view.code_note(*status.code_changed(connection, name, FIRST_FEW)),
+            view.studies_note(name, status.study_counts(connection)),
+        ]
+        told = tuple(note for note in notes if note)
+        given = view.allocate(counts, limit or view.fitting(size, kinds, counts, told))
+        found = {
+            state: status.some(connection, name, state, n, newest=state in (JobState.FAILED, JobState.SUCCEEDED))
+            for state, n in given.items()
+            if n
+        }
+    return view.StatusView(
+        study=name,
+        counts=counts,
+        kinds=kinds,
+        sections=tuple(_section(store, state, rows, counts[state], blocked, now) for state, rows in found.items()),
+        supervisor=held,
+        notes=told,
+        now=now,
+        dense=view.is_dense(size[1]),
+    )
+
+
+def status_json(store: Store, settings: Settings, study: str | None) -> dict[str, object]:
+    """The JSON contract of `orch status`. Raises BadInput."""
+    with store.read() as connection:
+        name = study_of(connection, study, settings)
+        counts = jobs.counts(connection, name)
+        blocked = jobs.blocked(connection, name) if counts[JobState.WAITING] else {}
+        held = supervisor(connection)
+        rows = status.rows(connection, name)
+    return {
+        "study": name,
+        "counts": counts,
+        "supervisor": None if held is None else {"host": held.host, "pid": held.pid, "alive": held.alive},
+        "jobs": [view.as_json(row, blocked) for row in rows],
+    }
+
+
+def _section(
+    store: Store,
+    state: JobState,
+    rows: Sequence[StatusRow],
+    n: int,
+    blocked: Mapping[int, Sequence[int]],
+    now: datetime,
+) -> view.Section:
+    lines = []
+    for row in rows:
+        fresh = running_progress(store, row, now) if state is JobState.RUNNING else None
+        lines.append(view.line(row, blocked, fresh))
+    return view.Section(state=state, lines=tuple(lines), n=n)
+
+
+def running_progress(store: Store, row: StatusRow, now: datetime) -> Progress | None:
+    """Epoch, rate and time left of a running job, from its execution's own file."""
+    if row.attempt is None or row.execution is None:
+        return None
+    folder = store.layout.attempt(row.id, row.attempt) / row.execution
+    began = row.ready_at or row.started_at
+    return progress(newest_metrics(folder), parse_time(began) if began else None, now)
+
+
+def newest_metrics(folder: Path) -> list[MetricLine]:
+    """The newest lines of an execution's metrics.jsonl, oldest first; none where there is no file yet."""
+    lines = []
+    for text in tail(folder / "metrics.jsonl", TAIL_BYTES).split(b"\n"):
+        with suppress(msgspec.DecodeError):
+            lines.append(msgspec.json.decode(text, type=MetricLine))
+    return lines
+
+
+def tail(path: Path, most: int) -> bytes:
+    """The end of a file; nothing where it does not exist."""
+    try:
+        with path.open("rb") as handle:
+            handle.seek(max(0, path.stat().st_size - most))
+            return handle.read()
+    except OSError:
+        return b""
+
+
+def pools(store: Store, settings: Settings, name: BackendName) -> Mapping[str, frozenset[str]]:
+    """The pools of nodes of a backend; none where its machines do not answer."""
+    from orchestrator.machines import makers, pools_of
+
+    with suppress(OrchError):
+        backend = makers(store.layout, settings)[name]()
+        return {pool: frozenset(nodes) for pool, nodes in pools_of(backend).items()}
+    return {}
+
+
+def stopped(store: Store) -> str | None:
+    """Why the supervisor sends nothing (all nodes bad), as it wrote it down."""
+    text = tail(store.root / STOPPED, TAIL_BYTES).decode(errors="replace").strip()
+    return f"dispatch has stopped: {text}" if text else None
