@@ -164,6 +164,14 @@ def vanished(connection: Connection, job: int, attempt: int, cause: Cause, at: s
     )
 
 
+def taken_away(connection: Connection, attempt: int, node: str, cause: Cause, at: datetime) -> None:
+    """The execution of a living attempt on that node has ended without an outcome (one may still come)."""
+    connection.exec_driver_sql(
+        "UPDATE execution SET ended_at = ?, cause = ? WHERE attempt_id = ? AND node = ? AND ended_at IS NULL",
+        (stamp(at), cause.value, attempt, node),
+    )
+
+
 def supersede(connection: Connection, job: int, accepted: int) -> None:
     """Every other finished execution of the job is superseded: kept, never counted."""
     connection.exec_driver_sql(

@@ -145,7 +145,6 @@ def _options(request: Request, settings: Settings, backend: BackendName) -> dict
             options["slurm"] = merged
         if own.setup:
             options["setup"] = list(own.setup)
-        options["signal_delay_seconds"] = own.signal_delay_seconds
     else:
         options.pop("slurm", None)
     return options

@@ -50,9 +50,7 @@ class Running:
 
 @dataclass(frozen=True, kw_only=True)
 class Requeued:
-    """It waits again under the same id; `failed_node`: the node that SLURM took it from by a failure."""
-
-    failed_node: str | None = None
+    """It waits again under the same id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +136,7 @@ def _without_outcome(case: Case, newest: Seen | None) -> Verdict:
         return Nothing()
     if observation.phase in (Phase.PENDING, Phase.HELD):
         if attempt.state is AttemptState.RUNNING:
-            failed = node if observation.cause is Cause.NODE_FAILURE else None
-            return Requeued(failed_node=failed)
+            return Requeued()
         return Nothing()
     if observation.phase is Phase.RUNNING:
         return Running(node=observation.node or node)

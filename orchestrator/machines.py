@@ -24,9 +24,10 @@ def makers(layout: Layout, settings: Settings) -> dict[BackendName, Callable[[],
         return LocalBackend(layout, jobs_per_gpu=own.jobs_per_gpu, cpu_slots=own.cpu_slots, gpus=own.gpus)
 
     def slurm() -> Backend:
+        from slurm.sbatch import LaunchSettings
         from slurm.slurm_backend import SlurmBackend
 
-        return SlurmBackend(layout)
+        return SlurmBackend(layout, settings=LaunchSettings(signal_delay_s=settings.slurm.signal_delay_seconds))
 
     return {BackendName.LOCAL: local, BackendName.SLURM: slurm}
 

@@ -149,7 +149,8 @@ class Supervisor:
         phases = _phase_changes(live, observations)
         acting = any(not _quiet(a, verdicts.get(a.id)) for a in live)
         successes = any(_success(items) is not None for items in seen.values())
-        if not (news or phases or acting or successes):
+        requeued = [(a, o.previous) for a in live if (o := observations.get((a.job, a.number))) and o.previous]
+        if not (news or phases or acting or successes or requeued):
             return False
         hints: list[Accepted] = []
         with self.store.write(self.number) as writer:
@@ -157,6 +158,8 @@ class Supervisor:
             for key, items in seen.items():
                 ingestion.store(writer.connection, by_key[key].id, items)
             attempts.observed(writer.connection, phases)
+            for attempt, before in requeued:
+                self._requeued_by_slurm(writer, attempt, before)
             for attempt in live:
                 verdict = verdicts.get(attempt.id)
                 if verdict is not None:
@@ -215,11 +218,17 @@ class Supervisor:
             attempts.set_running(connection, attempt.id, at)
         elif isinstance(verdict, Requeued):
             attempts.set_submitted(connection, attempt.id, at)
-            if verdict.failed_node:
-                writer.decide([Strike(node=verdict.failed_node, cause=Cause.NODE_FAILURE, job=attempt.job, at=at)])
         elif isinstance(verdict, Over):
             writer.decide(self._over(connection, attempt, verdict, seen.get((attempt.job, attempt.number), ())))
         return []
+
+    def _requeued_by_slurm(self, writer: Writer, attempt: StoredAttempt, before: Observation) -> None:
+        """SLURM took the attempt from a node: its execution there has ended, and a failed node is struck."""
+        at = self.clock.now()
+        if before.node and before.cause is not None:
+            executions.taken_away(writer.connection, attempt.id, before.node, before.cause, at)
+        if before.node and before.cause is Cause.NODE_FAILURE:
+            writer.decide([Strike(node=before.node, cause=Cause.NODE_FAILURE, job=attempt.job, at=at)])
 
     def _accept(self, writer: Writer, attempt: StoredAttempt, success: Seen) -> list[Accepted]:
         """Close the job with its first success, by one conditional write; a later one is kept as superseded."""
@@ -366,7 +375,7 @@ class Supervisor:
         for name in observe:
             mine = queued[name]
             running = [attempt for attempt in live if attempt.backend == name]
-            if not mine and not (running and strikes):
+            if not mine and not running:
                 continue
             with self._asking(name, result):
                 backend = self.backend(name)
@@ -431,7 +440,7 @@ def _elsewhere(
 
 
 def _blamed(attempt: StoredAttempt, verdict: Over) -> tuple[str, ...]:
-    """What a strike goes to: the node, or the local GPUs it had. This host itself is never struck: there is no other."""
+    """What a strike goes to: the node, or the local GPUs it had. The only host is never struck."""
     if attempt.backend == BackendName.LOCAL:
         return tuple(slots.slot_gpus(attempt.slot)) if attempt.slot else ()
     return (verdict.node,) if verdict.node else ()

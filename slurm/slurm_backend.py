@@ -6,7 +6,7 @@ What it keeps in memory only saves questions: a new one takes over from the stor
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -250,6 +250,7 @@ class SlurmBackend:
         ]
         for some in _chunks(soon):
             self._tell(["scontrol", "update", f"jobid={','.join(some)}", "StartTime=now"])
+        self.release(live)
 
     def _exclude(self, submissions: Sequence[tuple[str, str]], known: frozenset[str]) -> None:
         seen = self.requeues.seen
@@ -266,6 +267,10 @@ class SlurmBackend:
             self._avoided = (known, seen if known else 0)
         else:
             self.machines.forget_pools()  # perhaps a node is gone
+
+    def pools(self) -> Mapping[str, Collection[str]]:
+        """The partitions with their nodes, as sinfo last said."""
+        return self.machines.pools().partitions
 
     def release(self, live: Sequence[LiveAttempt]) -> list[AttemptKey]:
         """Let go what SLURM itself holds after a failed launch; returns those. Holds by people stay."""
