@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from jobs.errors import BadInput
 from jobs.files import write_bytes
 from orchestrator.figures import alpha, curves, gantt, graph, scatter
-from orchestrator.figures.data import AlphaMap, FigureData, NothingToDraw
+from orchestrator.figures.data import AlphaMap, FigureData, NothingToDraw, alpha_maps
 from orchestrator.figures.style import save, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "FORMATS", "AlphaMap", "FigureData", "NothingToDraw", "draw", "image"]
+__all__ = ["FIGURES", "FORMATS", "AlphaMap", "FigureData", "NothingToDraw", "alpha_maps", "draw", "image"]
 
 FIGURES: Mapping[str, tuple[str, Callable[[FigureData], Figure]]] = {
     "fig1": ("accuracy against parameters", scatter.parameters),

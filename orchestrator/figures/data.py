@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from db.rows import Curve, ResultRow, Span
+from jobs.discretise import AlphaLine, discretise
 from jobs.errors import BadInput
 from jobs.records import Edge
+from orchestrator.tables.keys import setting
 from orchestrator.tables.render import DATASETS
 
 Matrix = Sequence[Sequence[float]]
@@ -60,3 +62,26 @@ class FigureData:
             parts += [DATASETS.get(dataset, dataset)] if dataset else []
             parts += [f"preset {preset}"]
         return ", ".join(parts)
+
+
+def alpha_maps(row: ResultRow, lines: Sequence[AlphaLine], epochs: Sequence[int] = ()) -> list[AlphaMap]:
+    """The gates that a search wrote, at those of the given epochs that it has; without any, at its last one.
+
+    What is kept follows from α by the search's own method and threshold. Raises BadInput where α is not finite.
+    """
+    method = row.config.get("method")
+    if method not in ("A", "B") or not lines:
+        return []
+    chosen = [line for line in lines if line.epoch in epochs] if epochs else [lines[-1]]
+    return [
+        AlphaMap(
+            job=row.job,
+            method=method,
+            seed=row.seed,
+            epoch=line.epoch,
+            gates=line.gates,
+            kept=discretise(line.alpha, method, setting(row, "tau") or 0.0).edges,
+            pretrained=bool(row.config.get("pretrained")),
+        )
+        for line in chosen
+    ]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from orchestrator.figures.data import FigureData, NothingToDraw
 from orchestrator.figures.style import BLACK, GREY, MARKERS, METHODS, canvas, colour, title
 from orchestrator.statistics import Line, deviation, mean, regress
 from orchestrator.tables.cells import ACCURACY, Cell
 from orchestrator.tables.keys import number
-from orchestrator.tables.render import row_name
+from orchestrator.tables.render import row_name, variant_text
 from orchestrator.tables.table2 import BASELINE, RANDOM, Row, build
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LABELS = {"params_m": "parameters (M)", "shortcuts": "number of shortcuts"}
+FILLS: tuple[Literal["full", "left", "bottom"], ...] = ("full", "left", "bottom")
 UNITS = {"params_m": "% per M", "shortcuts": "% per shortcut"}
 
 
@@ -28,6 +29,8 @@ class Cloud:
 
     name: str
     method: str
+    series: str
+    """The method with what tells its rows apart ('A', 'A, pretrained'): one line each."""
     random: bool
     x: tuple[float, ...]
     y: tuple[float, ...]
@@ -103,8 +106,17 @@ def clouds(rows: Sequence[Row], metric: str) -> list[Cloud]:
         for cell, random in ((row.cell, row.architecture == RANDOM), (row.random, True)):
             x, y = _points(cell, metric)
             if x:
-                method = row.architecture
-                found.append(Cloud(name=row_name(row), method=method, random=random, x=tuple(x), y=tuple(y)))
+                series = ", ".join(part for part in (row.architecture, variant_text(row)) if part)
+                found.append(
+                    Cloud(
+                        name=row_name(row),
+                        method=row.architecture,
+                        series=series,
+                        random=random,
+                        x=tuple(x),
+                        y=tuple(y),
+                    )
+                )
     return found
 
 
@@ -118,11 +130,13 @@ def _scatter(data: FigureData, metric: str, what: str) -> Figure:
     axes = figure.add_subplot()
     epochs = sorted({row.epoch for row in table.rows if row.epoch is not None})
     markers = {row_name(row): _marker(row, epochs) for row in table.rows}
+    series = sorted({(cloud.method, cloud.series) for cloud in found})
+    order = {name: [s for m, s in series if m == method].index(name) for method, name in series}
     for cloud in found:
-        _draw_cloud(axes, cloud, markers[cloud.name])
-    for method in sorted({cloud.method for cloud in found}):
+        _draw_cloud(axes, cloud, markers[cloud.name], order[cloud.series])
+    for _, name in series:
         for random in (False, True):
-            _draw_line(axes, [c for c in found if c.method == method and c.random == random], method, random, metric)
+            _draw_line(axes, [c for c in found if c.series == name and c.random == random], order[name], metric)
     axes.set_xlabel(LABELS[metric])
     axes.set_ylabel("test accuracy (%)")
     figure.legend(loc="outside right center")
@@ -132,8 +146,8 @@ def _scatter(data: FigureData, metric: str, what: str) -> Figure:
     return figure
 
 
-def _draw_cloud(axes: Axes, cloud: Cloud, marker: str) -> None:
-    """Small marks for architectures, a large one for mean ± std; random ones are hollow."""
+def _draw_cloud(axes: Axes, cloud: Cloud, marker: str, order: int) -> None:
+    """Small marks for architectures, a large one for mean ± std; random ones are hollow, further series half filled."""
     shade = METHODS.get(cloud.method, GREY)
     face = "white" if cloud.random else shade
     axes.scatter(
@@ -153,6 +167,8 @@ def _draw_cloud(axes: Axes, cloud: Cloud, marker: str) -> None:
         xerr=_std(cloud.x),
         yerr=_std(cloud.y),
         fmt=marker,
+        fillstyle=FILLS[order % len(FILLS)],
+        markerfacecoloralt="white",
         color=shade,
         ecolor=shade,
         markerfacecolor=face,
@@ -165,20 +181,21 @@ def _draw_cloud(axes: Axes, cloud: Cloud, marker: str) -> None:
     )
 
 
-def _draw_line(axes: Axes, found: Sequence[Cloud], method: str, random: bool, metric: str) -> None:
-    """The least-squares line over the architectures of a method, with its slope's 95 % interval in the legend."""
+def _draw_line(axes: Axes, found: Sequence[Cloud], order: int, metric: str) -> None:
+    """The least-squares line over the architectures of a series, with its slope's 95 % interval in the legend."""
     x = [value for cloud in found for value in cloud.x]
     y = [value for cloud in found for value in cloud.y]
     line = regress(x, y)
-    if line is None or method == BASELINE:
+    if line is None or found[0].method == BASELINE:
         return
-    name = method if not random or method == RANDOM else f"{method}, random"
+    method, random = found[0].method, found[0].random
+    name = f"{found[0].series}, random" if random and method != RANDOM else found[0].series
     ends = [min(x) + (max(x) - min(x)) * step / 40 for step in range(41)]
     shade = METHODS.get(method, GREY)
     axes.plot(
         ends,
         [line.at(end) for end in ends],
-        "--" if random else "-",
+        "--" if random else ("-", "-.", ":")[order % 3],
         color=shade,
         linewidth=1.3,
         zorder=3,

@@ -121,9 +121,10 @@ def variant_text(row: Row) -> str:
 
 
 def row_name(row: Row) -> str:
-    """A row's short name: 'A 50', 'vgg19', with the settings that tell it apart."""
-    parts = [row.architecture, *([] if row.epoch is None else [str(row.epoch)])]
-    return " ".join([*parts, *(f"{key}={value}" for key, value in row.variant.items())])
+    """A row's short name: 'A 50', 'vgg19', 'A 50 (pretrained)'."""
+    name = row.architecture if row.epoch is None else f"{row.architecture} {row.epoch}"
+    told = variant_text(row)
+    return f"{name} ({told})" if told else name
 
 
 def caption(table: Table2, lang: Language = "en") -> str:
