@@ -139,6 +139,10 @@ class Submission(Table):
     )
 
 
+GIVEN_UP = "cause IN ('lost', 'node_failure', 'killed', 'timeout', 'launch_failure', 'preempted')"
+"""Endings that the machines told, not the worker: its outcome may still come."""
+
+
 class Attempt(Table):
     """One try of a job through a submission."""
 
@@ -175,6 +179,7 @@ class Attempt(Table):
         CheckConstraint("cause IS NULL OR " + _one_of("cause", Cause), name="attempt_cause"),
         Index("attempt_one_live", "job_id", unique=True, sqlite_where=text("state != 'ended'")),
         Index("attempt_by_token", "token"),
+        Index("attempt_given_up", "id", sqlite_where=text(GIVEN_UP)),
         Index("attempt_live", "id", sqlite_where=text("state != 'ended' OR doomed = 1")),
     )
 
@@ -214,6 +219,7 @@ class Execution(Table):
         UniqueConstraint("attempt_id", "name"),
         CheckConstraint("cause IS NULL OR " + _one_of("cause", Cause), name="execution_cause"),
         Index("execution_by_job", "job_id"),
+        Index("execution_code_changed", "job_id", sqlite_where=text("code_changed = 1")),
     )
 
 

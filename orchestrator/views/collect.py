@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 TAIL_BYTES = 16_384
 """Enough for the newest epochs' lines of any kind of ours."""
 FIRST_FEW = 5
+NEWEST_FIRST = (JobState.FAILED, JobState.SUCCEEDED)
 STOPPED = "stopped"
 """A file in the store's folder in which the supervisor says why it sends nothing."""
 
@@ -69,7 +70,7 @@ def status_view(
         told = tuple(note for note in notes if note)
         given = view.allocate(counts, limit or view.fitting(size, kinds, counts, told))
         found = {
-            state: status.some(connection, name, state, n, newest=state in (JobState.FAILED, JobState.SUCCEEDED))
+            state: status.some(connection, name, state, _with(kinds, state), n, newest=state in NEWEST_FIRST)
             for state, n in given.items()
             if n
         }
@@ -83,6 +84,10 @@ def status_view(
         now=now,
         dense=view.is_dense(size[1]),
     )
+
+
+def _with(kinds: Mapping[str, Mapping[JobState, int]], state: JobState) -> list[str]:
+    return [kind for kind, counts in kinds.items() if counts.get(state)]
 
 
 def status_json(store: Store, settings: Settings, study: str | None) -> dict[str, object]:

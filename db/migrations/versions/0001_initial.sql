@@ -142,6 +142,8 @@ CREATE TABLE attempt (
 --
 CREATE INDEX attempt_by_token ON attempt (token)
 --
+CREATE INDEX attempt_given_up ON attempt (id) WHERE cause IN ('lost', 'node_failure', 'killed', 'timeout', 'launch_failure', 'preempted')
+--
 CREATE INDEX attempt_live ON attempt (id) WHERE state != 'ended' OR doomed = 1
 --
 CREATE UNIQUE INDEX attempt_one_live ON attempt (job_id) WHERE state != 'ended'
@@ -220,6 +222,8 @@ CREATE TABLE execution (
 )
 --
 CREATE INDEX execution_by_job ON execution (job_id)
+--
+CREATE INDEX execution_code_changed ON execution (job_id) WHERE code_changed = 1
 --
 CREATE TABLE metric (
     execution_id INTEGER NOT NULL,
