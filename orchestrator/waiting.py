@@ -15,12 +15,15 @@ from orchestrator.settings import Settings
 from orchestrator.starting import ensure_supervisor
 
 LOOK_SECONDS = 0.5
+START_SECONDS = 5.0
+"""How long a supervisor may take from its start to its lease."""
 MOVING = (JobState.QUEUED, JobState.SUBMITTED, JobState.RUNNING)
 
 
 def wait(store: Store, settings: Settings, study: str, *, quiet: bool) -> int:
     """0 where all succeeded or were cancelled, 1 where a job failed or is blocked (named). Ctrl-C: 130, jobs go on."""
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    look_after = time.monotonic() + START_SECONDS
     try:
         with _progress(console, quiet) as progress:
             task = progress.add_task("jobs", total=None)
@@ -41,7 +44,8 @@ def wait(store: Store, settings: Settings, study: str, *, quiet: bool) -> int:
                 if stopped and not counts[JobState.SUBMITTED] + counts[JobState.RUNNING]:
                     console.print(f"dispatch has stopped: {stopped}", style="red")
                     return 1
-                _keep_supervised(store)
+                if time.monotonic() >= look_after and _restart_supervisor(store):
+                    look_after = time.monotonic() + START_SECONDS
                 time.sleep(LOOK_SECONDS)
     except KeyboardInterrupt:
         console.print("interrupted: the jobs go on; see them with 'orch status'")
@@ -81,13 +85,11 @@ def _stopped(store: Store) -> str:
     return "; ".join(found.stopped.values()) if found else ""
 
 
-def _keep_supervised(store: Store) -> None:
-    """A supervisor that died under us is started again."""
+def _restart_supervisor(store: Store) -> bool:
+    """Start a supervisor where the last one died under us; True where that was so."""
     with store.read() as connection:
         holder = lease.holder(connection)
-    if holder is None or not holder.alive():
-        ensure_supervisor(store)
-        time.sleep(1.0)
+    return (holder is None or not holder.alive()) and ensure_supervisor(store)
 
 
 def verdict(store: Store, study: str | None) -> int:
