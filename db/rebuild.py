@@ -12,7 +12,7 @@ from jobs.layout import Layout
 
 
 def rebuild(root: Path) -> Store:
-    """Replace `orch.db` by one made from the journal; the old one is kept beside it. Raises StoreError.
+    """Replace `orch.db` by one made from the journal; the old one is kept beside it. Raises StoreError: then it is back.
 
     What executions wrote is read afterwards by ingestion, as in live use.
     """
@@ -20,10 +20,21 @@ def rebuild(root: Path) -> Store:
     if journal.last_number(layout.journal) == 0:
         raise StoreError(f"{root} has no journal to rebuild from: name another store with --store")
     kept = layout.database.with_name(f"orch.db.before-rebuild-{now():%Y%m%dT%H%M%S}")
-    for suffix in ("", "-wal", "-shm"):
-        source = Path(f"{layout.database}{suffix}")
-        if source.exists():
-            source.replace(f"{kept}{suffix}")
-    store = Store(root, create=True)
-    store.catch_up()
+    _move(layout.database, kept)
+    try:
+        store = Store(root, create=True, rebuilding=True)
+        store.catch_up()
+    except BaseException:
+        _move(kept, layout.database)  # also where there was none: a half-made one would pass for an empty store
+        raise
     return store
+
+
+def _move(source: Path, target: Path) -> None:
+    """A database with its write-ahead log."""
+    for suffix in ("", "-wal", "-shm"):
+        part = Path(f"{source}{suffix}")
+        if part.exists():
+            part.replace(f"{target}{suffix}")
+        else:
+            Path(f"{target}{suffix}").unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -22,6 +22,7 @@ from db import journal
 from db.applying import apply
 from db.entries import Entry
 from jobs.errors import StoreError
+from jobs.files import names
 from jobs.layout import Layout
 
 VERSION = "0001"
@@ -75,25 +76,32 @@ def file_system(path: Path) -> str:
 class Store:
     """An open store. Cheap to make; connections are opened per transaction (safe over fork and over threads)."""
 
-    def __init__(self, root: Path, *, create: bool = False) -> None:
-        """Open the store in `root`. Raises NoStore where there is none (and not `create`), StoreError otherwise."""
+    def __init__(self, root: Path, *, create: bool = False, rebuilding: bool = False) -> None:
+        """Open the store in `root`. Raises NoStore where there is none (and not `create`), StoreError otherwise.
+
+        `rebuilding`: an empty database may be made beside a journal, which it is about to catch up with.
+        """
         self.root = root
         self.layout = Layout(root)
         self.network = file_system(root) in NETWORK_FILE_SYSTEMS
+        self._check_owner()
         if not self.layout.database.exists():
-            if self.layout.journal.is_dir() and not create:
-                raise StoreError(f"{self.layout.database} is missing but its runs are there: run 'orch rebuild'")
+            if not rebuilding:
+                self._refuse_journal("missing")
             if not create:
                 raise NoStore(f"there is no store in {root}: submit a job first, or name one with --store")
             self._make_folders()
-        self._check_owner()
         self._engine = self._make_engine()
-        self._check_version(create)
+        self._check_version(rebuilding)
+
+    def _refuse_journal(self, what: str) -> None:
+        """Without its database, a store that has decided things is not an empty one."""
+        if names(self.layout.journal):
+            raise StoreError(f"{self.layout.database} is {what} but its runs are there: run 'orch rebuild'")
 
     def _make_folders(self) -> None:
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._check_owner()
             self.layout.journal.mkdir(parents=True, exist_ok=True)
             self.layout.submissions.mkdir(exist_ok=True)
         except OSError as error:
@@ -104,6 +112,8 @@ class Store:
     def _check_owner(self) -> None:
         try:
             owner = self.root.stat().st_uid
+        except FileNotFoundError:
+            return
         except OSError as error:
             raise StoreError(f"cannot look into the store {self.root}: {error.strerror}") from None
         if owner != os.geteuid():
@@ -127,7 +137,7 @@ class Store:
 
         return engine
 
-    def _check_version(self, create: bool) -> None:
+    def _check_version(self, rebuilding: bool) -> None:
         version = self._version()
         if version == VERSION:
             return
@@ -137,6 +147,8 @@ class Store:
             raw.execute(f"PRAGMA journal_mode = {'DELETE' if self.network else 'WAL'}")
         with self._transaction("BEGIN IMMEDIATE") as connection:
             version = self._version_in(connection)
+            if version is None and not rebuilding:
+                self._refuse_journal("empty")
             if version != VERSION:
                 upgrade(connection, self.layout.database, version)
         self.layout.database.chmod(0o600)
@@ -154,13 +166,11 @@ class Store:
 
     @contextmanager
     def _raw(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self.layout.database, timeout=PATIENCE_SECONDS)
         try:
-            yield connection
+            with closing(sqlite3.connect(self.layout.database, timeout=PATIENCE_SECONDS, isolation_level=None)) as raw:
+                yield raw
         except sqlite3.DatabaseError as error:
             raise self._translated(error) from None
-        finally:
-            connection.close()
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[Connection]:
@@ -251,12 +261,15 @@ class Store:
     def _take_back(self, number: int) -> None:
         """Remove journal file `number` if its transaction did not commit: its caller hears an error.
 
-        Where the database cannot say, the file stays, and the next writer applies it: better done than lost.
+        Where the database cannot say, the file stays, and the next writer applies it: better done than lost. Under the
+        write lock, since another writer may be applying it just now.
         """
         with self._raw() as raw:
+            raw.execute("BEGIN IMMEDIATE")
             (held,) = raw.execute("SELECT value FROM setting WHERE name = 'journal_seq'").fetchone()
-        if int(held) < number:
-            journal.path_of(self.layout.journal, number).unlink(missing_ok=True)
+            if int(held) < number:
+                journal.path_of(self.layout.journal, number).unlink(missing_ok=True)
+            raw.execute("ROLLBACK")
 
 
 class Writer:
