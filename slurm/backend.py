@@ -153,7 +153,10 @@ class Backend(Protocol):
         """Ask the machines to end these; whether they did is seen by `observe`. Raises ObservationFailed."""
 
     def avoid(self, live: Sequence[LiveAttempt], exclude: frozenset[str]) -> None:
-        """Keep pending attempts off these nodes from now on, and start requeued ones elsewhere at once."""
+        """Keep pending attempts off these nodes from now on, and start requeued ones elsewhere at once.
+
+        Called every cycle; asks the machines only where something changed. Raises ObservationFailed.
+        """
 
     def pools(self) -> Mapping[str, Collection[str]]:
         """The partitions with the names of all their nodes (local: one pool of devices). Raises ObservationFailed."""

@@ -10,7 +10,7 @@ from jobs.words import Cause
 from slurm import causes, pools
 from slurm.backend import AttemptKey, LiveAttempt, Observation, Phase
 from slurm.rows import Row
-from slurm.states import phase_of_row
+from slurm.states import held_for_launch, phase_of_row
 
 EXPLAINED_WITHIN_S = 30.0
 """sacct shows the earlier run of a requeued job seconds late; after this time nobody is blamed."""
@@ -24,6 +24,8 @@ class _Open:
     restarts: int
     node: str | None
     since: float
+    hold: str
+    """SLURM's word where it holds the job after a failed launch."""
 
 
 class Requeues:
@@ -46,7 +48,7 @@ class Requeues:
         moved = phase is Phase.RUNNING and before is not None and row.node not in ("", before)
         restarts = row.restarts or 0
         if (waits or moved) and key not in self._open and self._told.get(key) != restarts:
-            self._open[key] = _Open(restarts, before, self._clock())
+            self._open[key] = _Open(restarts, before, self._clock(), row.reason if held_for_launch(row.reason) else "")
             self._ran_on.pop(key, None)
             self.seen += 1
         if phase is Phase.RUNNING and row.node:
@@ -75,7 +77,9 @@ class Requeues:
         verdict: causes.Verdict | None = None
         state = node_states.get(item.node or "", "")
         settled = self._clock() - item.since >= EXPLAINED_WITHIN_S
-        if pools.failed(state):
+        if item.hold:
+            verdict = causes.Verdict(Cause.LAUNCH_FAILURE, (f"squeue: {item.hold}",))
+        elif pools.failed(state):
             verdict = causes.Verdict(Cause.NODE_FAILURE, (f"sinfo: node {item.node} is {state}",))
         elif runs is not None:
             ended = [run for run in runs if phase_of_row(run) is Phase.ENDED or run.state == "REQUEUED"]

@@ -6,11 +6,11 @@ What it keeps in memory only saves questions: a new one takes over from the stor
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jobs.files import now, read_json, write_json
 from jobs.layout import Layout, restart_of
@@ -34,15 +34,14 @@ from slurm.queue import Queue
 from slurm.requeues import Requeues
 from slurm.rows import Row
 
-if TYPE_CHECKING:
-    from slurm.sbatch import LaunchSettings
-
 log = logging.getLogger(__name__)
 
 CLOCKS_DIFFER = timedelta(minutes=2)
 LOG_TAIL = 64 * 1024
 """Bytes of a log in which the cause of an ending is looked for."""
 IDS_AT_ONCE = 200
+RELEASED_AGAIN_S = 60.0
+"""A job that SLURM holds anew after a release has this long until the next."""
 
 
 class SlurmBackend:
@@ -51,16 +50,24 @@ class SlurmBackend:
     name = BackendName.SLURM
 
     def __init__(
-        self, layout: Layout, *, commands: Commands | None = None, settings: LaunchSettings | None = None
+        self,
+        layout: Layout,
+        *,
+        commands: Commands | None = None,
+        signal_delay_s: int = 90,
+        sbatch_timeout_s: float = 60.0,
     ) -> None:
+        """`signal_delay_s`: seconds from USR2 to the time limit (less in short jobs)."""
         self.layout = layout
         self.commands = commands or Commands()
-        self.settings = settings
+        self.signal_delay_s = signal_delay_s
+        self.sbatch_timeout_s = sbatch_timeout_s
         self.machines = Machines(self.commands)
         self.requeues = Requeues()
         self._limit = arrays.SubmitLimit()
         self._tasks = 0
         self._queue: Queue | None = None
+        self._released: dict[AttemptKey, float] = {}
         self._avoided: tuple[frozenset[str], int] | None = None
 
     # ---- launching
@@ -83,7 +90,8 @@ class SlurmBackend:
         try:
             sbatch.ensure_pickle(submission.folder)
             write_json(self._own_exclude_file(submission.token), sorted(own), durable=False)
-            job = sbatch.submit(submission, exclude, self.settings or sbatch.LaunchSettings())
+            settings = sbatch.LaunchSettings(signal_delay_s=self.signal_delay_s, sbatch_timeout_s=self.sbatch_timeout_s)
+            job = sbatch.submit(submission, exclude, settings)
         except LimitReached:
             self._limit = self._limit.refuse(self._tasks + count, now())
             raise
@@ -207,6 +215,10 @@ class SlurmBackend:
             text += "\n" + _tail(folder / "stderr")
         return text
 
+    def pools(self) -> Mapping[str, frozenset[str]]:
+        """The partitions with all their nodes, at most a minute old."""
+        return self.machines.pools().partitions
+
     # ---- changing
 
     def cancel(self, live: Sequence[LiveAttempt]) -> None:
@@ -232,6 +244,8 @@ class SlurmBackend:
     def avoid(self, live: Sequence[LiveAttempt], exclude: frozenset[str]) -> None:
         """Merge bad nodes into ExcNodeList of what waits, and start at once what waits since its node failed.
 
+        What SLURM itself holds after a failed launch is released; holds by people stay.
+
         Asks the queue anew only where the nodes changed or something was requeued: what was launched since has them.
         """
         queue = self._queue or self._read_queue()
@@ -250,7 +264,6 @@ class SlurmBackend:
         ]
         for some in _chunks(soon):
             self._tell(["scontrol", "update", f"jobid={','.join(some)}", "StartTime=now"])
-        self.release(live)
 
     def _exclude(self, submissions: Sequence[tuple[str, str]], known: frozenset[str]) -> None:
         seen = self.requeues.seen
@@ -268,23 +281,13 @@ class SlurmBackend:
         else:
             self.machines.forget_pools()  # perhaps a node is gone
 
-    def pools(self) -> Mapping[str, Collection[str]]:
-        """The partitions with their nodes, as sinfo last said."""
-        return self.machines.pools().partitions
-
-    def release(self, live: Sequence[LiveAttempt]) -> list[AttemptKey]:
-        """Let go what SLURM itself holds after a failed launch; returns those. Holds by people stay."""
-        queue = self._queue or self._read_queue()
-        held = {
-            attempt.key: row.id
-            for attempt in live
-            if (row := queue.row(attempt))
-            and states.phase_of_row(row) is Phase.HELD
-            and states.held_for_launch(row.reason)
-        }
-        for some in _chunks(sorted(held.values())):
+    def _release(self, waiting: Sequence[tuple[AttemptKey, Row]]) -> None:
+        present = time.monotonic()
+        held = {key: row.id for key, row in waiting if states.held_for_launch(row.reason)}
+        ready = [key for key in held if present - self._released.get(key, -RELEASED_AGAIN_S) >= RELEASED_AGAIN_S]
+        for some in _chunks([held[key] for key in ready]):
             self._tell(["scontrol", "release", ",".join(some)])
-        return list(held)
+        self._released = {key: at for key, at in self._released.items() if key in held} | dict.fromkeys(ready, present)
 
     def _tell(self, arguments: list[str]) -> bool:
         """Whether nobody complained. Raises ObservationFailed where SLURM did not answer."""

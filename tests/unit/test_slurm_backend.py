@@ -181,7 +181,8 @@ def test_a_job_held_by_slurm_is_released_and_a_persons_hold_is_left(tmp_path: Pa
     seen = own.observe(live)
     assert seen[1, 1].phase is seen[2, 1].phase is Phase.HELD
     assert "could not start it" in seen[1, 1].reason and "owner holds it" in seen[2, 1].reason
-    assert own.release(live) == [(1, 1)]
+    own.avoid(live, frozenset())
+    own.avoid(live, frozenset())  # not again and again
     assert commands.told("scontrol") == [["scontrol", "release", "4_0"]]
 
 
@@ -311,6 +312,14 @@ def test_a_requeue_of_its_own_blames_nobody() -> None:
     requeued = Row(job="4", task=None, name="o-a", state="REQUEUED", node="n1", source="sacct")
     assert known.explain((1, 1), {"n1": "mixed"}, [requeued]) is None and not known.open((1, 1))
     assert not known.of_bad_nodes
+
+
+def test_a_launch_that_failed_is_told() -> None:
+    known = Requeues(clock=lambda: 0.0)
+    row = Row(job="4", task=None, name="o-a", state="PENDING", restarts=1, reason="launch failed requeued held")
+    known.note(attempt(running=True, node="n1"), row)
+    told = known.explain((1, 1), {}, None)
+    assert told is not None and (told.cause, told.node) == (Cause.LAUNCH_FAILURE, "n1")
 
 
 def test_a_requeue_that_nobody_explains_is_let_go() -> None:
