@@ -12,9 +12,9 @@ from jobs.layout import Layout
 
 
 def rebuild(root: Path) -> Store:
-    """Replace `orch.db` by one made from the journal; the old one is kept beside it. Raises StoreError: then it is back.
+    """Replace `orch.db` by one made from the journal; the old one is kept beside it, and is back where this fails.
 
-    What executions wrote is read afterwards by ingestion, as in live use.
+    What executions wrote is read afterwards by ingestion, as in live use. Raises StoreError.
     """
     layout = Layout(root)
     if journal.last_number(layout.journal) == 0:

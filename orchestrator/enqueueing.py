@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from jobs.command import fill
 from jobs.errors import BadInput
 from jobs.files import now
 from jobs.kind import kind_named
+from jobs.layout import Layout
 from jobs.words import BackendName
 from orchestrator import graph
 from orchestrator.graph import Planned
@@ -62,19 +64,33 @@ class DryRun(Exception):
         self.submitted = submitted
 
 
-def submit(store: Store, settings: Settings, request: Request, *, dry_run: bool = False) -> Submitted:
-    """Make sure that the jobs exist. Raises BadInput, DataError, StoreError; nothing is half-written."""
+def submit(root: Path, settings: Settings, request: Request, *, dry_run: bool = False) -> Submitted:
+    """Make sure that the jobs exist in the store in `root`, which is made where it is not there.
+
+    Raises BadInput, DataError, StoreError; nothing is half-written: a first submit that is refused leaves no store.
+    """
+    if not Layout(root).database.exists():
+        rehearsal = _rehearse(settings, request if dry_run else replace(request, seeds=request.seeds[:1]))
+        if dry_run:
+            return rehearsal
+    if not dry_run:
+        _ensure_data(settings, request)
+    return _submit(Store(root, create=True), settings, request, dry_run=dry_run)
+
+
+def _rehearse(settings: Settings, request: Request) -> Submitted:
+    """What a submit to an empty store would do."""
+    with tempfile.TemporaryDirectory(prefix="orch-") as folder:
+        return _submit(Store(Path(folder) / ".orch", create=True), settings, request, dry_run=True)
+
+
+def _submit(store: Store, settings: Settings, request: Request, *, dry_run: bool) -> Submitted:
     backend = choose(request.backend)
     if request.device not in ("auto", "cpu", "cuda"):
         raise BadInput(f"unknown device '{request.device}': use auto, cpu or cuda")
-    values = dict(request.values)
-    if settings.dataset and request.kind != "command":
-        values.setdefault("dataset", settings.dataset)
-    data_dir = request.data_dir or (Path(settings.data_dir) if settings.data_dir else None)
+    values, data_dir = _values(settings, request), _data_dir(settings, request)
     orders = [] if request.kind == "table2" or request.from_search else _orders(request, values)
     _check_device(request, backend)
-    if not dry_run:
-        _ensure_data(request, orders, values, data_dir)
     cwd = Path.cwd()
     launch = Launch(
         backend=backend.value,
@@ -150,15 +166,30 @@ def _options(request: Request, settings: Settings, backend: BackendName) -> dict
     return options
 
 
-def _ensure_data(request: Request, orders: Sequence[Order], values: Mapping[str, Any], data_dir: Path | None) -> None:
+def _values(settings: Settings, request: Request) -> dict[str, Any]:
+    values = dict(request.values)
+    if settings.dataset and request.kind != "command":
+        values.setdefault("dataset", settings.dataset)
+    return values
+
+
+def _data_dir(settings: Settings, request: Request) -> Path | None:
+    return request.data_dir or (Path(settings.data_dir) if settings.data_dir else None)
+
+
+def _ensure_data(settings: Settings, request: Request) -> None:
     """Fetch or find the data sets now: a job that finds none on its node has waited in vain."""
     from jobs import datasets
 
-    names = {str(getattr(order.config, "dataset", "")) for order in orders if order.kind.needs_data} - {""}
+    values = _values(settings, request)
     if request.kind == "table2":
-        names = {str(getattr(kind_named("search").configure({**values, "method": "A"}, request.preset), "dataset", ""))}
-    for name in sorted(names):
-        datasets.ensure(name, data_dir)
+        configs = [kind_named("search").configure({**values, "method": "A"}, request.preset)]
+    elif request.from_search:
+        return  # its searches have read the same data
+    else:
+        configs = [order.config for order in _orders(request, values) if order.kind.needs_data]
+    for name in sorted({str(getattr(config, "dataset", "")) for config in configs} - {""}):
+        datasets.ensure(name, _data_dir(settings, request))
 
 
 def _check_device(request: Request, backend: BackendName) -> None:

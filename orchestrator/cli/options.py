@@ -35,14 +35,14 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")(function)
 
 
-def open_store(store_path: Path | None, *, create: bool = False) -> tuple[Store, Settings]:
+def open_store(store_path: Path | None) -> tuple[Store, Settings]:
     """The store and its settings. Raises NoStore, StoreError, BadInput."""
     from db.store import Store, locate
     from orchestrator.settings import load
 
     root = locate(store_path)
     settings = load(root)
-    return Store(root, create=create), settings
+    return Store(root), settings
 
 
 def print_json(value: Any) -> None:

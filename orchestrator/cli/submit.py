@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.options import json_option, open_store, print_json, store_option, study_option
+from orchestrator.cli.options import json_option, print_json, store_option, study_option
 
 GRAPH = "table2"
 HIDDEN = frozenset({"evolve-step", "individual"})
@@ -141,9 +141,11 @@ def _table2() -> click.Command:
 
 
 def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
+    from db.store import Store, locate
     from orchestrator import enqueueing
     from orchestrator.graph import epochs_of
     from orchestrator.planning import Asked, assignments, memory_mb, minutes, seeds_of
+    from orchestrator.settings import load
 
     sets = assignments(given["sets"], "--set")
     values: dict[str, Any] = {
@@ -170,7 +172,8 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
         minutes=minutes(given["time"]) if given["time"] else None,
     )
     dry = bool(given["dry_run"])
-    store, settings = open_store(given["store_path"], create=True)
+    root = locate(given["store_path"])
+    settings = load(root)
     request = enqueueing.Request(
         kind=kind,
         seeds=seeds,
@@ -190,10 +193,11 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
     )
     if request.search_epochs and not request.from_search:
         raise click.UsageError("--epochs names read-outs of --from-search; the training's length is --set epochs=N")
-    done = enqueueing.submit(store, settings, request, dry_run=dry)
+    done = enqueueing.submit(root, settings, request, dry_run=dry)
     _say(done, request.study, given, dry)
     if dry:
         return
+    store = Store(root)
     if not given["no_start"]:
         from orchestrator.starting import ensure_supervisor
 
