@@ -19,7 +19,8 @@ from jobs.records import MetricLine, Record
 
 
 class CheckpointRecord(Record, frozen=True, kw_only=True):
-    """`step-<n>.json`. `step` counts finished epochs; `history` is the whole metric history up to there."""
+    """`step-<n>.json`. `step` orders them: it grows with progress only (a training counts its optimiser steps, so
+    that it can save within an epoch). `history` is the whole metric history up to there."""
 
     step: int
     bytes: int

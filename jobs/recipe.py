@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from jobs.errors import BadInput
 from jobs.kind import Config, Metric, Resources
 
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -37,7 +38,7 @@ class Recipe(Config, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
 
         try:
             named(self.dataset)
-        except Exception as error:
+        except BadInput as error:
             raise ValueError(str(error)) from None
 
 
