@@ -245,7 +245,6 @@ class SlurmBackend:
         """Merge bad nodes into ExcNodeList of what waits, and start at once what waits since its node failed.
 
         What SLURM itself holds after a failed launch is released; holds by people stay.
-
         Asks the queue anew only where the nodes changed or something was requeued: what was launched since has them.
         """
         queue = self._queue or self._read_queue()
@@ -264,6 +263,7 @@ class SlurmBackend:
         ]
         for some in _chunks(soon):
             self._tell(["scontrol", "update", f"jobid={','.join(some)}", "StartTime=now"])
+        self._release([(attempt.key, row) for attempt, row in waiting])
 
     def _exclude(self, submissions: Sequence[tuple[str, str]], known: frozenset[str]) -> None:
         seen = self.requeues.seen
