@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from db import jobs, lease, status
+from db.details import Detail
 from db.status import StatusRow
 from db.store import Store
 from db.text import parse_time
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 TAIL_BYTES = 16_384
 """Enough for the newest epochs' lines of any kind of ours."""
 FIRST_FEW = 5
+QUEUE_LOOKED_AT = 5000
 NEWEST_FIRST = (JobState.FAILED, JobState.SUCCEEDED)
 STOPPED = "stopped"
 """A file in the store's folder in which the supervisor says why it sends nothing."""
@@ -163,3 +165,31 @@ def stopped(store: Store) -> str | None:
     """Why the supervisor sends nothing (all nodes bad), as it wrote it down."""
     text = tail(store.root / STOPPED, TAIL_BYTES).decode(errors="replace").strip()
     return f"dispatch has stopped: {text}" if text else None
+
+
+def progress_of(store: Store, detail: Detail, now: datetime) -> Progress | None:
+    """How far the newest execution of a running job is."""
+    if detail.job.state is not JobState.RUNNING or not detail.executions:
+        return None
+    newest = detail.executions[-1]
+    folder = store.layout.attempt(detail.job.id, newest.attempt) / newest.name
+    return progress(newest_metrics(folder), newest.ready_at or newest.started_at, now)
+
+
+def slot_reason(store: Store, settings: Settings, detail: Detail, exclude: frozenset[str], now: datetime) -> str | None:
+    """Why no local slot takes a queued job now; None where one would, or where nothing can be told."""
+    from db import attempts
+    from orchestrator.dispatch import live_attempt, queued_job
+    from slurm.local_backend import LocalBackend
+
+    own = settings.local
+    backend = LocalBackend(store.layout, jobs_per_gpu=own.jobs_per_gpu, cpu_slots=own.cpu_slots, gpus=own.gpus)
+    with store.read() as connection:
+        live = [attempt for attempt in attempts.live(connection) if attempt.backend == BackendName.LOCAL]
+        queued = jobs.dispatchable(connection, BackendName.LOCAL, now, QUEUE_LOOKED_AT)
+    wanted = [queued_job(job, frozenset()) for job in queued if job.id <= detail.job.id]
+    if not any(job.job == detail.job.id for job in wanted):
+        return None
+    with suppress(OrchError):
+        return backend.waiting(wanted, [live_attempt(attempt) for attempt in live], exclude).get(detail.job.id)
+    return None

@@ -1,0 +1,254 @@
+"""`orch explain`: why a job waits, or why it ended and what orch did and will do, in sentences. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from rich.text import Text
+
+from db.attempts import StoredAttempt
+from db.details import Detail
+from jobs.words import AttemptState, BackendName, Cause, JobState
+from orchestrator.views.job import progress_text
+from orchestrator.views.progress import Progress
+from orchestrator.views.status import SupervisorView
+from orchestrator.views.words import CAUSES, clock, duration, listed, one_line, plural
+
+HELD = "held"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What the answer rests on besides the job itself."""
+
+    now: datetime
+    supervisor: SupervisorView | None = None
+    stopped: Sequence[str] = ()
+    """Pools where nothing is sent, a sentence each."""
+    excluded: Mapping[str, datetime] = field(default_factory=dict)
+    """Bad node → until when it is kept out."""
+    spared: frozenset[str] = frozenset()
+    """Bad nodes that are used all the same, since too many are out already."""
+    slot: str | None = None
+    """Why no local slot takes it now."""
+    before: int = 0
+    """Queued jobs that come first."""
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """`why` says it; `evidence` shows it; `history` tells what orch did, `next` what it will do."""
+
+    job: int
+    state: JobState
+    why: tuple[str, ...]
+    evidence: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
+    next: str = ""
+
+    def contract(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "job": self.job,
+            "state": self.state,
+            "why": list(self.why),
+            "evidence": list(self.evidence),
+            "history": list(self.history),
+            "next": self.next,
+        }
+
+
+def explain(detail: Detail, around: Surroundings) -> Explanation:
+    """The answer for a job in any state."""
+    why, following = _REASONS[detail.job.state](detail, around)
+    ended = [attempt for attempt in detail.attempts if attempt.state is AttemptState.ENDED]
+    evidence: tuple[str, ...] = ()
+    if ended and detail.job.state in (JobState.FAILED, JobState.QUEUED, JobState.CANCELLED):
+        evidence = ended[-1].evidence
+    return Explanation(
+        job=detail.job.id,
+        state=detail.job.state,
+        why=tuple(why),
+        evidence=evidence,
+        history=tuple(_told(attempt, detail, around.now) for attempt in ended),
+        next=following,
+    )
+
+
+def _waiting(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
+    if detail.blocked_by:
+        why = [f"it is blocked behind {plural(len(detail.blocked_by), 'job')}: {listed(detail.blocked_by)}"]
+        for one in detail.needs:
+            if one.id in detail.blocked_by:
+                why.append(
+                    f"job {one.id} ({one.kind}, seed {one.seed}) {one.state}: {one_line(one.error or 'no error')}"
+                )
+        first = detail.blocked_by[0]
+        return why, f"mend the cause and run 'orch retry {first}': when it succeeds, this job is queued"
+    open_ones = [one for one in detail.needs if one.state is not JobState.SUCCEEDED]
+    shown = [f"{one.id} ({one.kind}, {one.state})" for one in open_ones]
+    return [f"it waits for {plural(len(open_ones), 'job')}: {listed(shown)}"], "it is queued when they have succeeded"
+
+
+def _queued(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
+    job, now = detail.job, around.now
+    why = []
+    if detail.attempts and detail.job.attempts:
+        last = detail.attempts[-1]
+        if last.decision:
+            why.append(last.decision)
+    if job.not_before is not None and job.not_before > now:
+        left = duration((job.not_before - now).total_seconds())
+        why.append(f"it is held back until {clock(job.not_before, now)} (in {left}), so that a fault can pass")
+    why += around.stopped
+    if around.supervisor is None or not around.supervisor.alive:
+        why.append(
+            "no supervisor runs, so nothing is sent: start one with 'orch supervise' (any 'orch submit' does too)"
+        )
+        return why, "it is sent when a supervisor runs"
+    if around.slot:
+        why.append(around.slot)
+    if around.before:
+        why.append(f"{plural(around.before, 'queued job')} {'comes' if around.before == 1 else 'come'} before it")
+    why += _nodes(around)
+    return why or ["it is next: the supervisor sends it in a moment"], "it is sent as soon as nothing of this stands"
+
+
+def _submitted(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
+    attempt = detail.attempts[-1]
+    since = duration((around.now - attempt.created_at).total_seconds())
+    if attempt.native_id is None:
+        return [
+            f"attempt {attempt.number} was begun {since} ago, but its launch is not confirmed: "
+            "the supervisor looks it up by its token"
+        ], "it is adopted if it is found, and sent again if two good looks do not find it"
+    if attempt.backend == BackendName.LOCAL:
+        return [f"its worker (pid {attempt.native_id}) was started {since} ago and has written nothing yet"], ""
+    name = native_name(attempt)
+    reason = attempt.reason or "SLURM has not been asked about it yet"
+    why = [f"SLURM has it as job {name} since {since}: {reason}", *_nodes(around)]
+    if attempt.phase == HELD:
+        return why, "a job that SLURM held after failed launches is released by orch; a person's hold is left alone"
+    if detail.executions:
+        why.append(f"it ran before: {plural(len(detail.executions), 'execution')}; it goes on from its checkpoint")
+    return why, "SLURM starts it; orch need not be there for that"
+
+
+def _running(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
+    attempt = detail.attempts[-1]
+    newest = detail.executions[-1] if detail.executions else None
+    where = attempt.node or "an unknown node"
+    began = newest.started_at if newest else attempt.created_at
+    why = [f"it runs on {where} since {duration((around.now - began).total_seconds())}"]
+    if newest is not None and newest.ready_at is None:
+        why.append("it is not ready yet: it loads its data or has not done its first step")
+    if around.progress is not None:
+        why.append(progress_text(around.progress))
+    if attempt.phase == "absent":
+        why.append(
+            f"but the machines do not see it any more ({attempt.absent} looks): {attempt.reason or 'no reason known'}"
+        )
+    return why, ""
+
+
+def _succeeded(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
+    result = detail.result
+    if detail.job.imported:
+        return ["its result was imported"], ""
+    accepted = next((one for one in detail.executions if result and one.id == result.execution), None)
+    if accepted is None or result is None:
+        return ["it succeeded"], ""
+    why = [
+        f"execution {accepted.name} of attempt {accepted.attempt} on {accepted.node} succeeded, "
+        f"accepted {clock(result.accepted_at, around.now)}"
+    ]
+    others = sum(one.superseded for one in detail.executions)
+    if others:
+        why.append(f"{plural(others, 'other result')} of it came too: superseded, kept and never counted")
+    return why, ""
+
+
+def _failed(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
+    job = detail.job
+    cause = Cause(job.cause) if job.cause else None
+    why = [f"it failed: {CAUSES[cause] if cause else 'no cause is known'}"]
+    if job.error:
+        why.append(one_line(job.error))
+    behind = [one.id for one in detail.needed_by if one.state is JobState.WAITING]
+    if behind:
+        why.append(
+            f"{plural(len(behind), 'job')} {'waits' if len(behind) == 1 else 'wait'} behind it: {listed(behind)}"
+        )
+    how = f"'orch logs {job.id}' shows what it printed; " if detail.executions else ""
+    return why, (
+        f"nothing more by itself: {how}'orch retry {job.id}' runs it again from the start, "
+        "with --resume from its checkpoint"
+    )
+
+
+def _cancelled(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
+    when = f" {clock(detail.job.updated_at, around.now)}"
+    why = [f"it was cancelled{when}"]
+    alive = [attempt for attempt in detail.attempts if attempt.doomed]
+    if alive:
+        why.append(f"attempt {alive[-1].number} is still being ended")
+    return why, f"it stays so; 'orch retry {detail.job.id}' runs it again"
+
+
+_REASONS = {
+    JobState.WAITING: _waiting,
+    JobState.QUEUED: _queued,
+    JobState.SUBMITTED: _submitted,
+    JobState.RUNNING: _running,
+    JobState.SUCCEEDED: _succeeded,
+    JobState.FAILED: _failed,
+    JobState.CANCELLED: _cancelled,
+}
+
+
+def _nodes(around: Surroundings) -> list[str]:
+    found = []
+    for node, until in around.excluded.items():
+        if node not in around.spared:
+            found.append(f"node {node} is kept out until {clock(until, around.now)} ('orch nodes' says why)")
+    if around.spared:
+        found.append(
+            f"{listed(sorted(around.spared))} had failures too, but too many nodes are out already: still used"
+        )
+    return found
+
+
+def native_name(attempt: StoredAttempt) -> str:
+    """SLURM's name of the task: '8_3' in an array."""
+    return f"{attempt.native_id}_{attempt.position}" if attempt.size > 1 else str(attempt.native_id)
+
+
+def _told(attempt: StoredAttempt, detail: Detail, now: datetime) -> str:
+    runs = [one for one in detail.executions if one.attempt == attempt.number]
+    where = f" on {attempt.node}" if attempt.node else ""
+    end = attempt.ended_at or now
+    took = duration((end - attempt.created_at).total_seconds())
+    again = f", {plural(len(runs), 'execution')}" if len(runs) > 1 else ""
+    text = (
+        f"attempt {attempt.number}{where} ({clock(attempt.created_at, now)}, {took}{again}): {attempt.cause or 'ended'}"
+    )
+    return text + (f" → {attempt.decision}" if attempt.decision else "")
+
+
+def render(found: Explanation, width: int) -> Text:
+    """Sentences, then what shows them."""
+    lines = [Text(f"job {found.job} is {found.state}", style="bold")]
+    lines += [Text(f"  {one_line(sentence)}") for sentence in found.why]
+    if found.next:
+        lines.append(Text("next: ", style="bold").append(found.next, style="not bold"))
+    if found.evidence:
+        lines.append(Text("evidence", style="bold"))
+        lines += [Text(f"  {one_line(text)}", style="dim") for text in found.evidence]
+    if found.history:
+        lines.append(Text("history", style="bold"))
+        lines += [Text(f"  {one_line(text)}") for text in found.history]
+    return Text("\n").join(lines)
