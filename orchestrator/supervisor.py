@@ -26,6 +26,7 @@ from orchestrator.settings import Settings, hours
 from slurm import nodes, slots
 from slurm.backend import AttemptKey, Backend, Observation, ObservationFailed, Phase
 
+_OF_A_GPU = (Cause.GPU_FAULT, Cause.LAUNCH_FAILURE)
 LATE_SECONDS = 20.0
 """How often to look for outcomes of attempts that were given up."""
 
@@ -306,7 +307,7 @@ class Supervisor:
             )
         ]
         if decision.strike:
-            struck = _blamed(attempt, verdict)
+            struck = _blamed(attempt, verdict, decision.cause)
             entries += [Strike(node=node, cause=decision.cause, job=job.id, at=at) for node in struck]
         return entries
 
@@ -439,10 +440,13 @@ def _elsewhere(
     }
 
 
-def _blamed(attempt: StoredAttempt, verdict: Over) -> tuple[str, ...]:
-    """What a strike goes to: the node, or the local GPUs it had. The only host is never struck."""
+def _blamed(attempt: StoredAttempt, verdict: Over, cause: Cause) -> tuple[str, ...]:
+    """What a strike goes to: the node, or the local GPUs it had.
+
+    The only host is never struck, and no GPU for a reboot or a kill: those end whatever ran, on every GPU alike.
+    """
     if attempt.backend == BackendName.LOCAL:
-        return tuple(slots.slot_gpus(attempt.slot)) if attempt.slot else ()
+        return tuple(slots.slot_gpus(attempt.slot)) if attempt.slot and cause in _OF_A_GPU else ()
     return (verdict.node,) if verdict.node else ()
 
 
