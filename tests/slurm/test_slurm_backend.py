@@ -33,7 +33,6 @@ from slurm.backend import (
 )
 from slurm.commands import Commands
 from slurm.probe import probe
-from slurm.sbatch import LaunchSettings
 from slurm.slurm_backend import SlurmBackend
 from slurm.testcluster import Cluster
 
@@ -45,11 +44,13 @@ class Bench:
 
     def __init__(self, root: Path) -> None:
         self.layout = Layout(root)
-        self.backend = SlurmBackend(self.layout, settings=LaunchSettings(sbatch_timeout_s=30))
+        self.backend = SlurmBackend(self.layout, sbatch_timeout_s=30)
         self.jobs = 0
         self.tokens = 0
 
-    def submission(self, count: int, script: str, resources: Resources = SMALL, **options: Any) -> Submission:
+    def submission(
+        self, count: int, script: str, resources: Resources = SMALL, checkpoints: bool = True, **options: Any
+    ) -> Submission:
         self.tokens += 1
         token = f"o-{os.getpid()}-{self.tokens}-{time.monotonic_ns()}"
         tasks = []
@@ -75,7 +76,9 @@ class Bench:
         folder = self.layout.submission(token)
         folder.mkdir(parents=True)
         write_json(folder / "manifest.json", manifest)
-        queued = tuple(QueuedJob(job=task.job, resources=resources, options=options) for task in tasks)
+        queued = tuple(
+            QueuedJob(job=task.job, resources=resources, checkpoints=checkpoints, options=options) for task in tasks
+        )
         return Submission(token=token, folder=folder, manifest=manifest, batch=Batch(jobs=queued))
 
     def live(self, submission: Submission, native: str | None, **more: Any) -> list[LiveAttempt]:
@@ -160,7 +163,8 @@ def bench(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_array_and_a_single_job_from_launch_to_end(bench: Bench) -> None:
     array = bench.start(3, "echo hello $ORCH_SEED", setup=["export COLOUR=red"])
     single = bench.start(1, 'test "$COLOUR" = blue', setup=["export COLOUR=blue"])
-    live = array + single
+    without_srun = bench.start(2, "true", checkpoints=False)
+    live = array + single + without_srun
     first = bench.backend.observe(live)
     assert {item.phase for item in first.values()} <= {Phase.PENDING, Phase.RUNNING, Phase.COMPLETING}
     seen = bench.watch(live, ENDED)
@@ -169,7 +173,7 @@ def test_an_array_and_a_single_job_from_launch_to_end(bench: Bench) -> None:
         assert bench.outcome(attempt.job).cause is Cause.SUCCESS
         started = read_json(bench.layout.executions(attempt.job, 1)[0] / "started.json", Started)
         assert started is not None and started.index == attempt.index
-    assert bench.backend.commands.counts["sbatch"] == 2 and not bench.backend.commands.counts["sacct"]
+    assert bench.backend.commands.counts["sbatch"] == 3 and not bench.backend.commands.counts["sacct"]
 
 
 def test_a_node_that_dies_is_told_once_and_its_job_starts_elsewhere_at_once(bench: Bench, cluster: Cluster) -> None:
@@ -330,18 +334,36 @@ def test_what_slurm_refuses_and_a_controller_that_is_away(bench: Bench, cluster:
 
 
 @pytest.fixture(scope="module")
-def bare(new_cluster: Callable[..., Cluster]) -> Iterator[Cluster]:
-    """Without accounting, with a small array and few jobs at once."""
-    with new_cluster(
-        nodes=1, accounting=False, extra_conf={"MaxArraySize": 4, "MaxJobCount": 6, "MinJobAge": 2}
-    ) as cluster:
+def bare(new_cluster: Callable[..., Cluster], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Without accounting, with a small array, few jobs at once, and a prolog that fails where `broken` exists."""
+    prolog = tmp_path_factory.mktemp("prolog") / "prolog.sh"
+    prolog.write_text('#!/bin/sh\n! test -e "${0%/*}/broken"\n')
+    prolog.chmod(0o755)
+    conf = {"MaxArraySize": 4, "MaxJobCount": 6, "MinJobAge": 2, "Prolog": str(prolog)}
+    with new_cluster(nodes=1, accounting=False, extra_conf=conf) as cluster:
         yield cluster
+
+
+def test_a_job_that_slurm_could_not_start_is_released(
+    bare: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", bare.env()["SLURM_CONF"])
+    bench = Bench(tmp_path / ".orch")
+    broken = Path(bare.run("scontrol", "show", "config").stdout.split("Prolog ")[1].split()[1]).parent / "broken"
+    broken.touch()
+    live = bench.start(1, "true")
+    bench.watch(live, all_in(Phase.HELD))
+    broken.unlink()
+    bare.resume_node("node1")
+    bench.backend.avoid(live, frozenset())
+    bench.watch(live, ENDED)
+    assert bench.outcome(live[0].job).cause is Cause.SUCCESS
 
 
 def test_without_accounting_and_under_tight_limits(bare: Cluster, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("SLURM_CONF", bare.env()["SLURM_CONF"])
     bench = Bench(tmp_path / ".orch")
-    bench.backend.settings = LaunchSettings(sbatch_timeout_s=5)
+    bench.backend.sbatch_timeout_s = 5
     assert bench.backend.machines.max_array() == 4
     queued = [QueuedJob(job=number, resources=SMALL) for number in range(10)]
     assert [len(batch.jobs) for batch in bench.backend.plan(queued, [], frozenset())] == [4, 4, 2]
@@ -409,7 +431,9 @@ def test_a_job_held_by_a_person_says_so(bench: Bench) -> None:
     bench.watch(live, RUNNING)
     bench.backend.commands.ask(["scontrol", "requeuehold", str(live[0].native_id)])
     [seen] = bench.watch(live, all_in(Phase.HELD))
-    assert "scontrol release" in seen.reason and bench.backend.release(live) == []
+    assert "scontrol release" in seen.reason
+    bench.backend.avoid(live, frozenset())
+    assert bench.backend.observe(live)[live[0].key].phase is Phase.HELD
     bench.backend.cancel(live)
     bench.watch(live, all_in(Phase.ENDED, Phase.ABSENT))
 
@@ -427,3 +451,22 @@ def test_what_doctor_asks(bench: Bench, cluster: Cluster) -> None:
     finally:
         cluster.start_controller()
     assert away.installed and away.controller is None and "controller" in away.errors
+
+
+@pytest.mark.parametrize(("partition", "phase"), [("abrupt", Phase.PENDING), ("cancel", Phase.ENDED)])
+def test_preemption_is_told_apart_from_a_failure(bench: Bench, partition: str, phase: Phase) -> None:
+    whole = Resources(cpus=8, memory_mb=400, minutes=5)
+    live = bench.start(1, "sleep 60", resources=whole, slurm={"partition": partition, "nodelist": "node2"})
+    bench.watch(live, RUNNING)
+    bench.wait_started(live)
+    first = bench.start(1, "sleep 20", resources=whole, slurm={"partition": "high", "nodelist": "node2"})
+    told: list[Observation] = []
+
+    def seen_it(seen: list[Observation]) -> bool:
+        told.extend(item.previous or item for item in seen if item.cause or item.previous)
+        return bool(told) and seen[0].phase is phase
+
+    bench.watch(live, seen_it)
+    assert {item.cause for item in told} == {Cause.PREEMPTED}
+    bench.backend.cancel(first + live)
+    bench.watch(first + live, all_in(Phase.ENDED, Phase.ABSENT))
