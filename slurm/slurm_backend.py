@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs.files import now, read_json, write_json
 from jobs.layout import Layout, restart_of
@@ -34,6 +35,9 @@ from slurm.queue import Queue
 from slurm.requeues import Requeues
 from slurm.rows import Row
 
+if TYPE_CHECKING:
+    from slurm.sbatch import LaunchSettings
+
 log = logging.getLogger(__name__)
 
 CLOCKS_DIFFER = timedelta(minutes=2)
@@ -54,14 +58,11 @@ class SlurmBackend:
         layout: Layout,
         *,
         commands: Commands | None = None,
-        signal_delay_s: int = 90,
-        sbatch_timeout_s: float = 60.0,
+        settings: LaunchSettings | None = None,
     ) -> None:
-        """`signal_delay_s`: seconds from USR2 to the time limit (less in short jobs)."""
         self.layout = layout
         self.commands = commands or Commands()
-        self.signal_delay_s = signal_delay_s
-        self.sbatch_timeout_s = sbatch_timeout_s
+        self.settings = settings
         self.machines = Machines(self.commands)
         self.requeues = Requeues()
         self._limit = arrays.SubmitLimit()
@@ -90,8 +91,7 @@ class SlurmBackend:
         try:
             sbatch.ensure_pickle(submission.folder)
             write_json(self._own_exclude_file(submission.token), sorted(own), durable=False)
-            settings = sbatch.LaunchSettings(signal_delay_s=self.signal_delay_s, sbatch_timeout_s=self.sbatch_timeout_s)
-            job = sbatch.submit(submission, exclude, settings)
+            job = sbatch.submit(submission, exclude, self.settings or sbatch.LaunchSettings())
         except LimitReached:
             self._limit = self._limit.refuse(self._tasks + count, now())
             raise
