@@ -18,17 +18,14 @@ from typing import Any
 import msgspec
 
 from jobs.context import Context, Interrupted
-from jobs.errors import BadInput, OrchError
+from jobs.endings import CommandFailed, cause_of_program, oom_kills
+from jobs.errors import BadInput
 from jobs.files import names, read_lines
-from jobs.records import MetricLine
+from jobs.records import MOST_EPOCHS, MetricLine
 
 GRACE_SECONDS = 25.0
 READY_SECONDS = 10.0
 POLL_SECONDS = 0.02
-
-
-class CommandFailed(OrchError):
-    """The program ended with another exit code than 0, or left an unreadable result."""
 
 
 def fill(argv: tuple[str, ...], values: Mapping[str, Any]) -> list[str]:
@@ -68,14 +65,16 @@ def run(context: Context) -> Mapping[str, float]:
     except OSError as error:
         raise CommandFailed(f"cannot start '{argv[0]}': {error.strerror}") from None
     relay = MetricsRelay(context, metrics)
-    code, stopped = _follow(context, child, relay, getattr(signal, f"SIG{config.stop_signal}"))
+    memory = MemoryKills()
+    code, stopped = _follow(context, child, relay, memory, getattr(signal, f"SIG{config.stop_signal}"))
     relay.forward()
     context.checkpoints.newest_step = newest_file(checkpoints)
     if stopped and not (code == 0 and result.exists()):
         raise Interrupted
     if code != 0:
         how = f"exit code {code}" if code > 0 else f"signal {signal.Signals(-code).name}"
-        raise CommandFailed(f"the command ended with {how}{_last_line(context.folder / 'stderr')}")
+        last = _last_line(context.folder / "stderr")
+        raise CommandFailed(f"the command ended with {how}{last}", cause_of_program(code, last, memory.rose()))
     return {**relay.last, **read_result(result)}
 
 
@@ -85,7 +84,11 @@ def _shield() -> None:
 
 
 def _follow(
-    context: Context, child: subprocess.Popen[bytes], relay: MetricsRelay, stop_signal: signal.Signals
+    context: Context,
+    child: subprocess.Popen[bytes],
+    relay: MetricsRelay,
+    memory: MemoryKills,
+    stop_signal: signal.Signals,
 ) -> tuple[int, bool]:
     """Wait for the program; forward a stop as its signal, then KILL after the grace. (exit code, whether stopped)."""
     ended = threading.Event()
@@ -98,6 +101,7 @@ def _follow(
     began = time.monotonic()
     asked: float | None = None
     while not ended.wait(POLL_SECONDS if asked is None else POLL_SECONDS / 2):
+        memory.look()
         if relay.forward() or time.monotonic() - began >= READY_SECONDS:
             context.ready()
         if asked is None and context.stop_requested():
@@ -113,6 +117,23 @@ def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> Non
         os.killpg(child.pid, number)
     except ProcessLookupError:
         return
+
+
+class MemoryKills:
+    """Whether the kernel has killed something for memory in the last seconds: it counts kills, and not whose."""
+
+    def __init__(self) -> None:
+        self._before = self._now = oom_kills()
+        self._at = time.monotonic()
+
+    def look(self) -> None:
+        """Forget what is older than a few seconds."""
+        if time.monotonic() - self._at >= READY_SECONDS:
+            self._before, self._now, self._at = self._now, oom_kills(), time.monotonic()
+
+    def rose(self) -> bool:
+        now = oom_kills()
+        return now is not None and self._before is not None and now > self._before
 
 
 class MetricsRelay:
@@ -147,13 +168,24 @@ class MetricsRelay:
         history = self.context.history()
         epoch = values.pop("epoch", history[-1].epoch + 1 if history else 1)
         epochs = values.pop("epochs", 0)
-        numbers = {k: float(v) for k, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-        if not isinstance(epoch, int) or not isinstance(epochs, int):
+        numbers = {k: _float(v) for k, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+        if not (_is_count(epoch) and _is_count(epochs)):
             print(f"orch: skipped a metrics line whose epoch is no whole number: {line[:200]!r}", file=sys.stderr)
             return
         finite: dict[str, float | None] = {k: v if math.isfinite(v) else None for k, v in numbers.items()}
         self.context.report(epoch, epochs, finite)
         self.last.update({k: v for k, v in numbers.items() if math.isfinite(v)})
+
+
+def _float(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer with hundreds of digits
+        return math.inf
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_EPOCHS
 
 
 def read_result(path: Path) -> dict[str, float]:
@@ -164,7 +196,7 @@ def read_result(path: Path) -> dict[str, float]:
         values = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise CommandFailed(f"ORCH_RESULT holds no JSON object of numbers: {error}") from None
-    wrong = [k for k, v in values.items() if not isinstance(v, int | float) or not math.isfinite(v)]
+    wrong = [k for k, v in values.items() if not isinstance(v, int | float) or not math.isfinite(_float(v))]
     if wrong:
         raise CommandFailed(f"ORCH_RESULT has no finite number for {', '.join(map(repr, sorted(wrong)))}")
     return {k: float(v) for k, v in values.items()}

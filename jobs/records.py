@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -11,6 +11,8 @@ from jobs.kind import Resources
 from jobs.words import Cause
 
 FORMAT = 1
+MOST_EPOCHS = 2**53
+"""A larger number fits into no column, and is nobody's epoch."""
 
 Edge = tuple[int, int]
 
@@ -114,8 +116,8 @@ class Ready(Record, frozen=True, kw_only=True):
 class MetricLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of `metrics.jsonl`: the numbers of one epoch (or step of a command)."""
 
-    epoch: int
-    epochs: int = 0
+    epoch: Annotated[int, msgspec.Meta(ge=-1, le=MOST_EPOCHS)]
+    epochs: Annotated[int, msgspec.Meta(ge=-1, le=MOST_EPOCHS)] = 0
     at: datetime
     values: dict[str, float | None]
 

@@ -24,6 +24,7 @@ import psutil
 from jobs import fingerprint
 from jobs.checkpoints import Checkpoints
 from jobs.context import Interrupted
+from jobs.endings import cause_of
 from jobs.errors import DataError, OrchError
 from jobs.files import append_json, now, read_json, write_bytes, write_json
 from jobs.kind import JobKind, kind_named
@@ -285,19 +286,6 @@ class WorkerContext:
 def last_line(error: Exception) -> str:
     """What `status` shows of an exception: our own in plain words, others with their class."""
     return str(error) if isinstance(error, OrchError) else traceback.format_exception_only(error)[-1].strip()
-
-
-def cause_of(error: Exception) -> Cause:
-    """The cause that an exception stands for; torch's classes are known by name, so that torch is not imported."""
-    named = {cls.__name__ for cls in type(error).__mro__}
-    text = str(error)
-    if "OutOfMemoryError" in named and "DatabaseError" not in named:
-        return Cause.GPU_OUT_OF_MEMORY
-    if isinstance(error, MemoryError) or "can't allocate memory" in text:
-        return Cause.OUT_OF_MEMORY
-    if "GpuFault" in named or "AcceleratorError" in named or "CUDA error" in text or "NCCL" in text:
-        return Cause.GPU_FAULT
-    return Cause.ERROR
 
 
 def boot_id() -> str:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
+from jobs import endings
 from jobs.files import read_json, write_json
 from jobs.layout import Layout
 from jobs.records import Started
@@ -98,7 +99,7 @@ class LocalBackend:
             raise LaunchRefused(f"submission {submission.token} has no slot: plan it first")
         from slurm import local_executor  # submitit
 
-        oom_kills = processes.oom_kills()
+        oom_kills = endings.oom_kills()
         shares = [share for share in parse_slot(submission.batch.slot) if share.device != CPU]
         with contextlib.ExitStack() as stack:
             held: list[tuple[int, Share]] = []
@@ -175,7 +176,7 @@ class LocalBackend:
         """Look at all workers, and carry on with ending those that were cancelled, timed out, or left children."""
         wanted = {attempt.token for attempt in live}
         self._find_unrecorded(live)
-        before = processes.oom_kills()
+        before = endings.oom_kills()
         look = [worker for worker in self.workers.values() if worker.ended is None and worker.record.is_here]
         for worker in look:
             worker.look(before)
@@ -277,7 +278,7 @@ class LocalBackend:
         The kernel counts kills for memory but not whose: so that count is believed only where it accounts for every
         worker that a KILL of others ended since the last look.
         """
-        after = processes.oom_kills()
+        after = endings.oom_kills()
         killed = sum(worker.killed_by_others for worker in gone)
         for worker in gone:
             token = worker.record.token

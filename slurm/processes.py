@@ -176,25 +176,3 @@ def reap(pid: int) -> Exit | None:
     if os.WIFSIGNALED(status):
         return Exit(None, os.WTERMSIG(status), peak)
     return Exit(os.waitstatus_to_exitcode(status), None, peak)
-
-
-def oom_kills() -> int | None:
-    """How many processes the kernel has killed for memory so far: in our cgroup where it counts, else on this host.
-
-    Sources: memory.events (cgroup v2), memory.oom_control (v1), oom_kill in /proc/vmstat. None where none is readable.
-    """
-    counters = []
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
-            number, controllers, path = line.split(":", 2)
-            if number == "0":
-                counters.append(Path(f"/sys/fs/cgroup{path}/memory.events"))
-            elif "memory" in controllers.split(","):
-                counters.append(Path(f"/sys/fs/cgroup/memory{path}/memory.oom_control"))
-    for file in [*counters, Path("/proc/vmstat")]:
-        with contextlib.suppress(OSError):
-            for line in file.read_text().splitlines():
-                name, _, value = line.partition(" ")
-                if name == "oom_kill":
-                    return int(value)
-    return None

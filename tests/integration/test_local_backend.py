@@ -17,6 +17,7 @@ from typing import Any
 import cloudpickle
 import pytest
 
+from jobs import endings
 from jobs.errors import BackendError
 from jobs.files import now, read_json, write_json
 from jobs.kind import Resources
@@ -271,7 +272,7 @@ def test_a_wake_up_file_ends_the_sleep(bench: Bench, tmp_path: Path) -> None:
 
 def test_a_kill_for_memory_is_told_from_another_kill(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = [5]
-    monkeypatch.setattr(processes, "oom_kills", lambda: counts[0])
+    monkeypatch.setattr(endings, "oom_kills", lambda: counts[0])
     attempts = [bench.launch(bench.job(number), f"cpu:{number}") for number in (1, 2, 3)]
     pids = [bench.said(attempt)["pid"] for attempt in attempts]
     assert bench.see(attempts[0]).phase is Phase.RUNNING
