@@ -33,6 +33,7 @@ from slurm.backend import (
 )
 from slurm.commands import Commands
 from slurm.probe import probe
+from slurm.sbatch import LaunchSettings
 from slurm.slurm_backend import SlurmBackend
 from slurm.testcluster import Cluster
 
@@ -44,7 +45,7 @@ class Bench:
 
     def __init__(self, root: Path) -> None:
         self.layout = Layout(root)
-        self.backend = SlurmBackend(self.layout, sbatch_timeout_s=30)
+        self.backend = SlurmBackend(self.layout, settings=LaunchSettings(sbatch_timeout_s=30))
         self.jobs = 0
         self.tokens = 0
 
@@ -363,7 +364,7 @@ def test_a_job_that_slurm_could_not_start_is_released(
 def test_without_accounting_and_under_tight_limits(bare: Cluster, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("SLURM_CONF", bare.env()["SLURM_CONF"])
     bench = Bench(tmp_path / ".orch")
-    bench.backend.sbatch_timeout_s = 5
+    bench.backend.settings = LaunchSettings(sbatch_timeout_s=5)
     assert bench.backend.machines.max_array() == 4
     queued = [QueuedJob(job=number, resources=SMALL) for number in range(10)]
     assert [len(batch.jobs) for batch in bench.backend.plan(queued, [], frozenset())] == [4, 4, 2]
