@@ -118,6 +118,13 @@ def undoom(connection: Connection, attempts: Iterable[int]) -> None:
         connection.exec_driver_sql("UPDATE attempt SET doomed = 0 WHERE id = ?", rows)
 
 
+def never_ran(connection: Connection, tokens: Iterable[str]) -> None:
+    """The machines never had anything of these submissions: there is nothing of theirs to end."""
+    rows = [(token,) for token in tokens]
+    if rows:
+        connection.exec_driver_sql("UPDATE attempt SET doomed = 0 WHERE token = ?", rows)
+
+
 def doom(connection: Connection, attempts: Iterable[int]) -> None:
     """Nobody wants these any more: end them wherever they are."""
     rows = [(attempt,) for attempt in attempts]

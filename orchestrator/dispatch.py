@@ -24,7 +24,7 @@ from jobs.files import read_json, write_json
 from jobs.kind import Resources, kind_named
 from jobs.layout import Layout
 from jobs.records import JobFile, Manifest, Task
-from jobs.words import BackendName, Cause, JobState
+from jobs.words import AttemptState, BackendName, Cause, JobState
 from orchestrator.clock import Clock
 from slurm.backend import (
     Backend,
@@ -276,6 +276,7 @@ class Dispatcher:
                     gone.append(intent.token)
             if gone:
                 writer.decide(self._never_launched(writer.connection, gone, at))
+                attempts.never_ran(writer.connection, gone)
         return bool(found or gone)
 
     def _never_launched(self, connection: Connection, tokens: Sequence[str], at: datetime) -> list[Entry]:
@@ -290,7 +291,7 @@ class Dispatcher:
                 at=at,
             )
             for attempt in attempts.live(connection)
-            if attempt.token in lost
+            if attempt.token in lost and attempt.state is not AttemptState.ENDED
         ]
 
     def _read_submission(self, token: str) -> Submission | None:
