@@ -18,6 +18,9 @@ from jobs.layout import Layout
 from jobs.records import MetricLine, Outcome, Ready, Started
 from jobs.words import Cause
 
+LAG_SECONDS = 60.0
+"""How long a shared folder may show an old size of a file: NFS caches attributes up to acregmax (nfs(5))."""
+
 
 @dataclass(kw_only=True)
 class Seen:
@@ -27,6 +30,8 @@ class Seen:
     started: Started
     ready: Ready | None = None
     outcome: Outcome | None = None
+    complete: bool = False
+    """Whether the outcome is there and so is the history that it tells of: files may show out of order."""
     lines: list[MetricLine] = field(default_factory=list)
     """Not yet stored."""
     checkpoint_step: int = -1
@@ -36,6 +41,8 @@ class Seen:
     row: int | None = None
     """Its row in the database, once stored."""
     changed: bool = True
+    _ended_at: float = 0.0
+    _epoch: int = -1
     _offset: int = 0
     _size: tuple[int, int] = (0, 0)
 
@@ -70,7 +77,12 @@ class Seen:
             outcome = read_json(self.folder / "outcome.json", Outcome)
             if outcome is not None and outcome != self.outcome:
                 self.outcome, self.changed = outcome, True
+                self._ended_at = self.monotonic()
                 self.checkpoint_step = max(self.checkpoint_step, outcome.checkpoint_step)
+        if self.outcome is not None and not self.complete:
+            whole = self.outcome.epoch in (-1, self._epoch)
+            if whole or self.monotonic() - self._ended_at >= LAG_SECONDS:
+                self.complete = self.changed = True
 
     def _read_metrics(self) -> None:
         """New whole lines; the file is replaced as a whole when a checkpoint's history is restored."""
@@ -92,6 +104,7 @@ class Seen:
         for line in whole.splitlines():
             try:
                 self.lines.append(msgspec.json.decode(line, type=MetricLine))
+                self._epoch = self.lines[-1].epoch
             except msgspec.DecodeError:
                 continue  # a torn line: its writer was killed in the middle
         self.changed |= bool(self.lines)
@@ -120,7 +133,7 @@ class Ingestion:
                         folder=path, started=started, heartbeat_at=self.monotonic(), monotonic=self.monotonic
                     )
                 seen = known[path.name]
-                if seen.outcome is None or seen.outcome.ending == "interrupted" or seen.changed:
+                if not seen.complete or seen.changed or (seen.outcome and seen.outcome.ending == "interrupted"):
                     seen.refresh()
             found[key] = sorted(known.values(), key=lambda item: (item.started.at, item.name))
         return found

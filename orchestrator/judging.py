@@ -78,7 +78,10 @@ def judge(case: Case) -> Verdict:
     """The verdict over one attempt."""
     finished = [seen for seen in case.executions if seen.outcome is not None and seen.outcome.ending == "success"]
     if finished:
-        return Accept(seen=min(finished, key=lambda seen: seen.outcome.at if seen.outcome else seen.started.at))
+        whole = [seen for seen in finished if seen.complete]
+        if not whole:
+            return Nothing()  # its last epochs are still on their way through the shared folder
+        return Accept(seen=min(whole, key=lambda seen: seen.outcome.at if seen.outcome else seen.started.at))
     newest = case.executions[-1] if case.executions else None
     if newest is not None and newest.outcome is not None and not newest.outcome.superseded:
         return _with_outcome(case, newest)

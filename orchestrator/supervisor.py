@@ -424,7 +424,7 @@ class Supervisor:
 
 
 def _success(items: Sequence[Seen]) -> Seen | None:
-    found = [seen for seen in items if seen.outcome is not None and seen.outcome.ending == "success" and seen.changed]
+    found = [s for s in items if s.outcome is not None and s.outcome.ending == "success" and s.complete and s.changed]
     return min(found, key=lambda seen: seen.outcome.at if seen.outcome else seen.started.at, default=None)
 
 
