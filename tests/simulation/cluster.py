@@ -1,0 +1,307 @@
+"""A simulated SLURM: nodes, tasks, a scheduler, requeues and accounting records that trail reality (slurm.md's table).
+
+How it answers commands is in commands.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from jobs.layout import Layout
+from tests.simulation.clock import VirtualClock
+from tests.simulation.folder import SharedFolder
+from tests.simulation.workers import Ledger, Worker
+
+PLACES = 3
+"""Tasks that a node runs at a time."""
+DETECT_SECONDS = 16.0
+SIGNAL_SECONDS = 90.0
+
+
+@dataclass
+class Node:
+    """`slurmd`: whether its daemon answers; `trouble`: what happens to every job there ('setup', 'data', 'kills')."""
+
+    name: str
+    slurmd: bool = True
+    set_down: bool = False
+    trouble: str = ""
+    known_down: bool = False
+
+    @property
+    def state(self) -> str:
+        return "down" if self.set_down else "down*" if self.known_down else "idle"
+
+    @property
+    def usable(self) -> bool:
+        return self.slurmd and not self.set_down and not self.known_down
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the accounting says of one run from `since` on."""
+
+    since: float
+    state: str
+    code: int = 0
+    signal: int = 0
+    node: str = ""
+    who: str = ""
+
+
+@dataclass
+class Run:
+    """One record of the accounting: a job's, or one run of a requeued one's."""
+
+    said: list[Said] = field(default_factory=list)
+
+    def at(self, seconds: float) -> Said | None:
+        """What it says as of then."""
+        return next((said for said in reversed(self.said) if said.since <= seconds), None)
+
+
+@dataclass
+class Task:
+    """A job or one task of an array."""
+
+    job: int
+    index: int | None
+    name: str
+    submission: Path
+    limit: float
+    exclude: frozenset[str]
+    state: str = "PENDING"
+    reason: str = "None"
+    node: str = ""
+    code: int = 0
+    signal: int = 0
+    restarts: int = 0
+    begin: float = 0.0
+    ended: float | None = None
+    in_queue: bool = True
+    worker: Worker | None = None
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return str(self.job) if self.index is None else f"{self.job}_{self.index}"
+
+    @property
+    def live(self) -> bool:
+        """Whether the controller still has something to do for it."""
+        return self.in_queue and self.ended is None
+
+
+class Cluster:
+    """The controller's view of the world, and the world."""
+
+    def __init__(
+        self, *, layout: Layout, clock: VirtualClock, folder: SharedFolder, random: Random, ledger: Ledger
+    ) -> None:
+        self.layout, self.clock, self.folder, self.random, self.ledger = layout, clock, folder, random, ledger
+        self.nodes = {name: Node(name) for name in ("n1", "n2", "n3", "n4")}
+        self.tasks: list[Task] = []
+        self.workers: list[Worker] = []
+        self.down_until = 0.0
+        """The controller answers nothing before."""
+        self.record_lag = 1.0
+        self.requeue_delay = 10.0
+        self.remembers = 300.0
+        """MinJobAge: seconds for which squeue shows ended jobs."""
+        self.ids = itertools.count(1)
+        self._kicked = False
+
+    @property
+    def up(self) -> bool:
+        return self.clock.seconds >= self.down_until
+
+    # ---- submitting and scheduling
+
+    def submit(self, name: str, submission: Path, count: int, limit: float, exclude: frozenset[str]) -> int:
+        """What sbatch brings about."""
+        job = next(self.ids)
+        for index in range(count) if count > 1 else [None]:
+            task = Task(job, index, name, submission, limit, exclude)
+            if index is None:
+                self._record(task, "PENDING", new=True)
+            self.tasks.append(task)
+        self.kick()
+        return job
+
+    def kick(self, seconds: float = 1.0) -> None:
+        """Let the scheduler look soon."""
+        if not self._kicked:
+            self._kicked = True
+            self.clock.after(seconds, self._schedule)
+
+    def _schedule(self) -> None:
+        self._kicked = False
+        if not self.up:
+            self.kick(self.down_until - self.clock.seconds + 0.5)
+            return
+        later = [task.begin for task in self.tasks if self._waits(task) and task.begin > self.clock.seconds]
+        for task in self.tasks:
+            if not self._waits(task) or task.begin > self.clock.seconds:
+                continue
+            allowed = [node for node in self.nodes.values() if node.usable and node.name not in task.exclude]
+            free = [node for node in allowed if self._running_on(node.name) < PLACES]
+            if free:
+                self._start(task, self.random.choice(free).name)
+            else:
+                task.reason = "Resources" if allowed else "ReqNodeNotAvail"
+        if later:
+            self.kick(min(later) - self.clock.seconds + 0.1)
+
+    @staticmethod
+    def _waits(task: Task) -> bool:
+        return task.in_queue and task.state == "PENDING" and "held" not in task.reason.lower()
+
+    def _running_on(self, node: str) -> int:
+        return sum(task.node == node and task.state in ("RUNNING", "COMPLETING") for task in self.tasks)
+
+    def _start(self, task: Task, node: str) -> None:
+        task.state, task.reason, task.node, task.code, task.signal = "RUNNING", "None", node, 0, 0
+        self._record(task, "RUNNING", new=not task.runs)
+        restart = task.restarts
+        worker = Worker(
+            layout=self.layout,
+            submission=task.submission,
+            index=task.index or 0,
+            slurm_job=task.id,
+            restart=restart,
+            node=node,
+            trouble=self.nodes[node].trouble,
+            clock=self.clock,
+            folder=self.folder,
+            random=self.random,
+            ledger=self.ledger,
+            leave=lambda code, signal: self._left(task, worker, code, signal),
+            requeue=lambda: self._self_requeue(task, worker),
+        )
+        self.workers.append(worker)
+        task.worker = worker
+        early = self.random.uniform(0.0, 60.0)
+        self.clock.after(
+            max(1.0, task.limit - SIGNAL_SECONDS - early), lambda: self._still(task, worker) and worker.signal()
+        )
+        self.clock.after(task.limit + self.random.uniform(0.0, 28.0), lambda: self._limit(task, worker))
+
+    def _still(self, task: Task, worker: Worker) -> bool:
+        return task.worker is worker and task.state == "RUNNING"
+
+    def _limit(self, task: Task, worker: Worker) -> None:
+        if self._still(task, worker):
+            self.end(task, "TIMEOUT")
+
+    # ---- endings
+
+    def _left(self, task: Task, worker: Worker, code: int, signal: int) -> None:
+        """The worker is gone: the controller hears of it where the node's daemon lives."""
+        if self._still(task, worker) and self.nodes[task.node].slurmd:
+            self.end(task, "COMPLETED" if (code, signal) == (0, 0) else "FAILED", code, signal)
+
+    def end(self, task: Task, state: str, code: int = 0, signal: int = 0, who: str = "") -> None:
+        """The task is over, after COMPLETING for a while; a worker still there is ended."""
+        worker, task.worker = task.worker, None
+        ran = task.state == "RUNNING"
+        task.code, task.signal = code, signal
+        task.state = "COMPLETING" if ran else state
+        if ran or task.runs:
+            self._record(task, state, code, signal, who)
+        self._make_end(worker)
+        if ran:
+            self.clock.after(self.random.uniform(0.1, 7.0), lambda: self._over(task, state))
+        else:
+            self._over(task, state)
+
+    def _over(self, task: Task, state: str) -> None:
+        if task.state in ("COMPLETING", state) and task.ended is None:
+            task.state, task.ended = state, self.clock.seconds
+            self.clock.after(self.remembers, lambda: self.forget(task))
+            self.kick()
+
+    def _make_end(self, worker: Worker | None) -> None:
+        """Signals reach it only where the node's daemon lives."""
+        if worker is not None and worker.alive and self.nodes[worker.node].slurmd:
+            worker.kill() if self.random.random() < 0.5 else worker.terminate()
+
+    def forget(self, task: Task) -> None:
+        """It leaves the queue (MinJobAge, or a controller that lost its state)."""
+        task.in_queue = False
+
+    def requeue(self, task: Task, state: str, *, hold: str = "") -> None:
+        """Back to PENDING under the same id; `state` is what the records say of the run before."""
+        worker, task.worker = task.worker, None
+        self._record(task, state)
+        if state != "NODE_FAIL":
+            self._make_end(worker)
+        task.restarts += 1
+        task.state, task.node = "PENDING", ""
+        task.reason = hold or "BeginTime"
+        task.begin = self.clock.seconds + self.requeue_delay
+        self._record(task, "PENDING", new=True)
+        self.kick(self.requeue_delay + 0.1)
+
+    def _self_requeue(self, task: Task, worker: Worker) -> bool:
+        """`scontrol requeue` from inside the job."""
+        if not self.up or not self._still(task, worker) or self.random.random() < 0.1:
+            return False
+        self.requeue(task, "REQUEUED")
+        return True
+
+    def node_fails(self, node: Node) -> None:
+        """The controller notices: everything that it knows to run there is requeued."""
+        node.known_down = not node.slurmd
+        for task in self.tasks:
+            if task.live and task.node == node.name and task.state in ("RUNNING", "COMPLETING"):
+                self.requeue(task, "NODE_FAIL")
+
+    def slurmd_dies(self, node: Node, seconds: float) -> None:
+        """For so long; within the detection time nobody notices."""
+        if not node.slurmd:
+            return
+        node.slurmd = False
+        self.clock.after(DETECT_SECONDS, lambda: None if node.slurmd else self.node_fails(node))
+        self.clock.after(seconds, lambda: self.slurmd_returns(node))
+
+    def slurmd_returns(self, node: Node) -> None:
+        """It says what runs there; what the controller gave up is ended, or has long gone on."""
+        node.slurmd, node.known_down, node.set_down = True, False, False
+        known = {id(task.worker) for task in self.tasks}
+        for worker in self.workers:
+            if worker.node == node.name and worker.alive and id(worker) not in known and self.random.random() < 0.5:
+                worker.kill()
+        for task in self.tasks:
+            gone = task.worker is not None and not task.worker.alive
+            if gone and task.state == "RUNNING" and task.node == node.name:
+                self.end(task, "COMPLETED")
+        self.kick()
+
+    # ---- records
+
+    def _record(
+        self, task: Task, state: str, code: int = 0, signal: int = 0, who: str = "", *, new: bool = False
+    ) -> None:
+        if new:
+            task.runs.append(Run())
+        if task.runs:
+            lag = self.random.uniform(0.1, self.record_lag)
+            since = max([self.clock.seconds + lag, *(said.since for said in task.runs[-1].said)])
+            task.runs[-1].said.append(Said(since, state, code, signal, task.node, who))
+
+    # ---- for schedules
+
+    def running(self) -> list[Task]:
+        """Tasks that run, as the controller sees it."""
+        return [task for task in self.tasks if task.live and task.state == "RUNNING"]
+
+    def pending(self) -> list[Task]:
+        return [task for task in self.tasks if task.live and task.state == "PENDING"]
+
+    def beat(self) -> None:
+        """Bring every heartbeat up to date."""
+        for worker in self.workers:
+            worker.beat()

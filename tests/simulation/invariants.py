@@ -1,0 +1,152 @@
+"""What must hold after every step of a schedule, and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from db import journal
+from db.store import Store
+from jobs.files import read_json
+from jobs.layout import Layout
+from jobs.records import Started
+from jobs.words import JobState
+from tests.simulation.workers import Ledger
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+def require(holds: bool, sentence: str) -> None:
+    """Raise Broken unless it holds."""
+    if not holds:
+        raise Broken(sentence)
+
+
+def rows(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in connection.exec_driver_sql(sql)]
+
+
+def essence(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
+    """What a rebuild from the journal must bring back."""
+    live = "CASE WHEN {0}.state = 'running' THEN 'submitted' ELSE {0}.state END"
+    queries = {
+        "jobs": f"SELECT id, {live.format('job')}, generation, attempts, resume, tolerant, cause, error, not_before, "
+        "memory_mb, kind, seed, key FROM job ORDER BY id",
+        "needs": "SELECT job_id, needs_id FROM job_dependency ORDER BY 1, 2",
+        "attempts": f"SELECT job_id, number, generation, token, position, {live.format('attempt')}, cause, decision, "
+        "ended_at FROM attempt ORDER BY 1, 2",
+        "submissions": "SELECT token, backend, size, slot, created_at FROM submission ORDER BY 1",
+        "results": "SELECT r.job_id, r.generation, r.metrics, r.flags, r.accepted_at, e.name FROM result r "
+        "LEFT JOIN execution e ON e.id = r.execution_id ORDER BY 1",
+        "strikes": "SELECT node, at, cause, job_id, cleared_at FROM node_health ORDER BY id",
+    }
+    return {name: rows(connection, sql) for name, sql in queries.items()}
+
+
+def everything(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table: to see that nothing at all was written."""
+    tables = [name for (name,) in rows(connection, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
+    return {table: rows(connection, f"SELECT * FROM {table}") for table in tables}
+
+
+class Invariants:
+    """Checks one store against what was submitted and what really happened."""
+
+    def __init__(self, layout: Layout, ledger: Ledger) -> None:
+        self.layout = layout
+        self.ledger = ledger
+        self.submitted: set[int] = set()
+        self.cancelled: set[int] = set()
+        """Cancelled by the user, and not retried since."""
+        self._results: dict[int, tuple[Any, ...]] = {}
+
+    def after_step(self, store: Store) -> None:
+        """No job lost, no result counted twice or changed, one live attempt at most, a journal without gap."""
+        with store.read() as connection:
+            states = dict(rows(connection, "SELECT id, state FROM job"))
+            generations = dict(rows(connection, "SELECT id, generation FROM job"))
+            live = [job for (job,) in rows(connection, "SELECT job_id FROM attempt WHERE state != 'ended'")]
+            results = {
+                row[0]: row
+                for row in rows(
+                    connection,
+                    "SELECT r.job_id, r.generation, r.metrics, a.number, e.name FROM result r "
+                    "JOIN execution e ON e.id = r.execution_id JOIN attempt a ON a.id = e.attempt_id",
+                )
+            }
+            counts = rows(connection, "SELECT state, sum(n) FROM job_count GROUP BY state HAVING sum(n) != 0")
+            (sequence,) = rows(connection, "SELECT value FROM setting WHERE name = 'journal_seq'")[0]
+        lost = self.submitted - states.keys()
+        require(not lost, f"jobs {sorted(lost)} are lost")
+        require(len(live) == len(set(live)), f"a job has two live attempts: {sorted(live)}")
+        moving = {job for job, state in states.items() if state in ("submitted", "running")}
+        require(moving == set(live), f"jobs {sorted(moving ^ set(live))} move without a live attempt, or the reverse")
+        succeeded = {job for job, state in states.items() if state == JobState.SUCCEEDED}
+        require(succeeded == results.keys(), f"jobs {sorted(succeeded ^ results.keys())}: success without result")
+        tally = {state: sum(s == state for s in states.values()) for state in set(states.values())}
+        require(dict(counts) == tally, f"the kept counts {counts} are not the jobs' states {tally}")
+        for job, row in self._results.items():
+            require(results.get(job) == row, f"the result of job {job} changed from {row} to {results.get(job)}")
+        for job in results.keys() - self._results.keys():
+            self._check_result(results[job], generations[job])
+        self._results = results
+        revived = {job for job in self.cancelled if states[job] != JobState.CANCELLED}
+        require(not revived, f"cancelled jobs {sorted(revived)} live again")
+        ahead = journal.last_number(self.layout.journal) - int(sequence)  # raises where there is a gap
+        require(ahead in (0, 1), f"the journal is {ahead} files ahead of the database")
+
+    def _check_result(self, row: tuple[Any, ...], generation: int) -> None:
+        job, of_generation, metrics, attempt, name = row
+        path = self.layout.attempt(job, attempt) / name
+        started, outcome = read_json(path / "started.json", Started), self.ledger.outcomes.get(path)
+        require(started is not None and started.job == job, f"job {job} has the result of a foreign execution {path}")
+        assert started is not None
+        require(
+            of_generation == generation == started.generation,
+            f"job {job} of generation {generation} has a result of generation {started.generation}",
+        )
+        right = outcome is not None and outcome.ending == "success" and msgspec.json.decode(metrics) == outcome.result
+        require(right, f"job {job} has the numbers {metrics}, its execution {name} ended with {outcome}")
+
+    def metrics(self, store: Store) -> None:
+        """The epochs counted for a result are those of its one execution, all of them."""
+        with store.read() as connection:
+            for job, row in self._results.items():
+                path = self.layout.attempt(job, row[3]) / row[4]
+                want = {line.epoch: line.values["test_accuracy"] for line in self.ledger.lines[path]}
+                have = dict(
+                    rows(
+                        connection,
+                        "SELECT epoch, value FROM metric WHERE execution_id = "
+                        f"(SELECT execution_id FROM result WHERE job_id = {job})",
+                    )
+                )
+                require(have == want, f"job {job}: epochs {have} are counted, its execution {row[4]} has {want}")
+
+    def at_end(self, store: Store, stopped: Mapping[str, str], living: Collection[str]) -> None:
+        """Every job ended or says why not, no success was missed, nothing of ours is left on the cluster."""
+        self.after_step(store)
+        self.metrics(store)
+        with store.read() as connection:
+            states = dict(rows(connection, "SELECT id, state FROM job"))
+            generations = dict(rows(connection, "SELECT id, generation FROM job"))
+            silent = rows(
+                connection,
+                "SELECT id FROM job WHERE state = 'failed' AND (error IS NULL OR error = '' OR cause IS NULL)",
+            )
+        require(not silent, f"failed jobs {silent} do not say why")
+        open_states = {JobState.SUBMITTED, JobState.RUNNING, *(() if stopped else (JobState.QUEUED,))}
+        unended = {job: state for job, state in states.items() if state in open_states}
+        require(not unended, f"jobs did not end: {unended}")
+        for path, outcome in self.ledger.outcomes.items():
+            started = read_json(path / "started.json", Started)
+            if outcome.ending == "success" and started is not None and started.generation == generations[started.job]:
+                state = states[started.job]
+                closed = state in (JobState.SUCCEEDED, JobState.CANCELLED)
+                require(closed, f"job {started.job} is {state}, and {path} holds its success")
+        require(not living, f"nobody wants these, and the cluster still has them: {sorted(living)}")

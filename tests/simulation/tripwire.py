@@ -1,0 +1,78 @@
+"""Every I/O of the supervisor passes here, so that a schedule can cut it off, fail it, or let others act in between."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy.exc import OperationalError
+
+FILE_IO = frozenset({"fsync", "replace", "mkdir"})
+
+
+class Crash(BaseException):
+    """The process is gone: no handler of its may do anything any more (every further I/O raises this again)."""
+
+
+@dataclass
+class Trap:
+    """What happens at the `at`-th I/O: the process dies, the disk or the commit fails once, or `act` runs meanwhile."""
+
+    at: int
+    what: Literal["crash", "disk_full", "commit_fails", "meanwhile"]
+    act: Callable[[], None] = lambda: None
+
+
+class Tripwire:
+    """Counts I/O while a supervisor runs. `trail` names what it did, for the story of a failing schedule."""
+
+    def __init__(self) -> None:
+        self.trap: Trap | None = None
+        self.count = 0
+        self.active = False
+        self.dead = False
+        self.writing = 0
+        """Open write transactions: nobody else may write meanwhile, so `meanwhile` is put off."""
+        self.sprung = ""
+
+    @contextmanager
+    def watching(self, trap: Trap | None):  # type: ignore[no-untyped-def]
+        """Run one supervisor's turn under this trap; nests."""
+        saved = self.trap, self.count, self.active, self.dead, self.writing
+        self.trap, self.count, self.active, self.dead, self.writing = trap, 0, True, False, 0
+        try:
+            yield
+        finally:
+            self.trap, self.count, self.active, self.dead, self.writing = saved
+
+    def point(self, name: str) -> None:
+        """An I/O called `name` is about to happen, or has just happened."""
+        if not self.active:
+            return
+        if self.dead:
+            raise Crash(name)
+        self.count += 1
+        trap = self.trap
+        if trap is None or self.count < trap.at:
+            return
+        if trap.what == "crash":
+            self.dead, self.sprung = True, name
+            raise Crash(name)
+        if trap.what == "meanwhile":
+            if self.writing == 0:
+                self.trap, self.sprung = None, name
+                self.active = False
+                try:
+                    trap.act()
+                finally:
+                    self.active = True
+        elif trap.what == "disk_full" and name in FILE_IO:
+            self.trap, self.sprung = None, name
+            raise OSError(errno.ENOSPC, "No space left on device")
+        elif trap.what == "commit_fails" and name == "commit":
+            self.trap, self.sprung = None, name
+            raise OperationalError("COMMIT", {}, sqlite3.OperationalError("database or disk is full"))
