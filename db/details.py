@@ -137,3 +137,14 @@ def queued_before(connection: Connection, job: int) -> int:
     """How many queued jobs go before this one."""
     found = connection.exec_driver_sql("SELECT count(*) FROM job WHERE state = 'queued' AND id < ?", (job,))
     return int(found.scalar_one())
+
+
+def errors(connection: Connection, study: str) -> dict[int, str]:
+    """Job → the last line of what went wrong, of those where anything did: the job's own, else its executions'."""
+    rows = connection.exec_driver_sql(
+        "SELECT j.id, coalesce(j.error, (SELECT e.error FROM execution e WHERE e.job_id = j.id AND e.error IS NOT NULL "
+        "ORDER BY e.id DESC LIMIT 1)) AS error FROM job j "
+        "WHERE j.study_id = (SELECT id FROM study WHERE name = ?) ORDER BY j.id",
+        (study,),
+    )
+    return {int(row[0]): str(row[1]) for row in rows if row[1] is not None}

@@ -1,0 +1,41 @@
+"""`orch report`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import open_store, store_option, study_option
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("report"),
+    show_default=True,
+    help="The folder in which index.html is written.",
+)
+@click.option("--lang", default="en", show_default=True, help="Language of the tables' headings: en or ja.")
+@study_option
+@store_option
+def command(out: Path, lang: str, study: str | None, store_path: Path | None) -> None:
+    """One self-contained HTML page: Table 2 with statistics, all figures, settings, failures, every job.
+
+    \b
+    Example:
+      orch report --out report/
+    """
+    from orchestrator.gathering import report_data
+    from orchestrator.looking import look
+    from orchestrator.report import page
+    from orchestrator.tables.words import language
+    from orchestrator.views.collect import study_of
+
+    chosen = language(lang)
+    store, settings = open_store(store_path)
+    look(store, settings)
+    with store.read() as connection:
+        name = study_of(connection, study, settings)
+    click.echo(f"wrote {page.write(report_data(store, name), out, chosen)}", err=True)

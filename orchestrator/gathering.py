@@ -1,0 +1,105 @@
+"""Reading a study for tables, figures and the report page: rows from the database, α and versions from run folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from db import results
+from db.details import errors
+from db.rows import ResultRow
+from db.store import Store
+from jobs.discretise import AlphaLine, read_alpha
+from jobs.errors import BadInput
+from jobs.files import now, read_json
+from jobs.records import Outcome
+from orchestrator.figures.data import AlphaMap, FigureData, alpha_maps
+from orchestrator.report.data import ReportData
+from orchestrator.tables.keys import select
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+SEARCH = "search"
+CURVES = frozenset({"fig3", "curves"})
+ALPHAS = frozenset({"fig7", "fig8", "alpha"})
+
+
+def study_rows(store: Store, study: str) -> list[ResultRow]:
+    """Every job of a study that was not cancelled."""
+    with store.read() as connection:
+        return results.rows(connection, study)
+
+
+def figure_data(
+    store: Store,
+    study: str,
+    figure: str,
+    *,
+    filters: Sequence[str] = (),
+    jobs: Sequence[int] = (),
+    epochs: Sequence[int] = (),
+    metric: str = "test_accuracy",
+) -> FigureData:
+    """What one figure is drawn from: curves, spans and α are only read where it shows them. Raises BadInput."""
+    rows = select(study_rows(store, study), filters)
+    if jobs:
+        missing = sorted(set(jobs) - {row.job for row in rows})
+        if missing:
+            raise BadInput(f"study '{study}' has no job {missing[0]} to draw: 'orch status' lists its jobs")
+        rows = [row for row in rows if row.job in jobs]
+    chosen = {row.job for row in rows}
+    with store.read() as connection:
+        curves = results.curves(connection, study) if figure in CURVES else []
+        spans = results.spans(connection, study) if figure == "gantt" else []
+        alphas = _alphas(connection, store, rows, epochs) if figure in ALPHAS else []
+    return FigureData(
+        rows=rows,
+        curves=[curve for curve in curves if curve.job in chosen],
+        spans=[span for span in spans if span.job in chosen],
+        alphas=alphas,
+        metric=metric,
+    )
+
+
+def report_data(store: Store, study: str) -> ReportData:
+    """Everything of a study."""
+    with store.read() as connection:
+        rows = results.rows(connection, study)
+        return ReportData(
+            study=study,
+            made_at=now(),
+            rows=rows,
+            curves=results.curves(connection, study),
+            spans=results.spans(connection, study),
+            alphas=_alphas(connection, store, rows, ()),
+            errors=errors(connection, study),
+            versions=_versions(connection, store, rows),
+        )
+
+
+def _alphas(connection: Connection, store: Store, rows: Iterable[ResultRow], epochs: Sequence[int]) -> list[AlphaMap]:
+    found: list[AlphaMap] = []
+    for row in rows:
+        if row.kind == SEARCH and not row.imported:
+            found += alpha_maps(row, alpha_lines(connection, store, row.job), epochs)
+    return found
+
+
+def alpha_lines(connection: Connection, store: Store, job: int) -> list[AlphaLine]:
+    """The history of α of a search's counted execution; none before its first epoch."""
+    place = results.execution_path(connection, job)
+    return read_alpha(store.layout.attempt(job, place[0]) / place[1]) if place else []
+
+
+def _versions(connection: Connection, store: Store, rows: Iterable[ResultRow]) -> dict[str, str]:
+    """Library → the versions that accepted executions ran with."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        place = results.accepted_execution(connection, row.job)
+        outcome = (
+            read_json(store.layout.attempt(row.job, place[0]) / place[1] / "outcome.json", Outcome) if place else None
+        )
+        for name, version in (outcome.versions if outcome else {}).items():
+            found.setdefault(name, set()).add(version)
+    return {name: ", ".join(sorted(versions)) for name, versions in sorted(found.items())}
