@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs.files import names, read_json, write_bytes, write_json
+from jobs.files import is_full, names, read_json, write_bytes, write_json
 from jobs.records import MetricLine, Record
 
 
@@ -47,21 +47,31 @@ class Checkpoints:
         """Whether `every` seconds have passed since the last save (ask at epoch ends)."""
         return time.monotonic() - self._last_save >= self.every
 
-    def save(self, step: int, state: Mapping[str, Any], history: Sequence[MetricLine]) -> Path:
-        """Write a checkpoint whole or not at all, then prune own older ones. Raises OSError where the disk is full."""
+    def save(self, step: int, state: Mapping[str, Any], history: Sequence[MetricLine]) -> Path | None:
+        """Write a checkpoint whole or not at all, then prune own older ones. Raises OSError.
+
+        None where there is no room: the work goes on, and the next save tries again.
+        """
         import torch
 
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
         data = buffer.getvalue()
-        self.folder.mkdir(exist_ok=True)
         path = self.folder / f"step-{step:08d}.pt"
-        write_bytes(path, data)
         digest = hashlib.sha256(data).hexdigest()
         record = CheckpointRecord(step=step, bytes=len(data), sha256=digest, history=tuple(history))
-        write_json(path.with_suffix(".json"), record)
-        self.newest_step = step
         self._last_save = time.monotonic()
+        try:
+            self.folder.mkdir(exist_ok=True)
+            write_bytes(path, data)
+            write_json(path.with_suffix(".json"), record)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            if not is_full(error):
+                raise
+            warnings.warn(f"no room for checkpoint {path}: going on without it", stacklevel=2)
+            return None
+        self.newest_step = step
         self._prune()
         return path
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +16,9 @@ from typing import Any, TypeVar
 import msgspec
 
 T = TypeVar("T")
+R = TypeVar("R")
+PATIENCE_SECONDS = 1800.0
+"""How long a worker waits for room on a full disk before it gives up its work."""
 
 
 def now() -> datetime:
@@ -61,9 +67,38 @@ def read_json(path: Path, kind: type[T]) -> T | None:
 
 
 def append_json(path: Path, value: Any) -> None:
-    """Append one line in one write, so that only the last line can ever be torn."""
-    with path.open("ab") as handle:
-        handle.write(msgspec.json.encode(value) + b"\n")
+    """Append one line in one write, so that only the last line can ever be torn; nothing where it fails."""
+    line = msgspec.json.encode(value) + b"\n"
+    with path.open("ab", buffering=0) as handle:
+        before = handle.tell()
+        try:
+            while line:
+                line = line[handle.write(line) :]
+        except OSError:
+            handle.truncate(before)
+            raise
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a write failed for want of room, or of quota."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def patiently(write: Callable[[], R], seconds: float = PATIENCE_SECONDS) -> R:
+    """Do a write again while the disk is full: hours of work are not lost for want of room. Raises OSError."""
+    end = time.monotonic() + seconds
+    pause = 0.5
+    while True:
+        try:
+            return write()
+        except OSError as error:
+            if not is_full(error) or time.monotonic() + pause > end:
+                raise
+            if pause == 0.5:
+                with contextlib.suppress(OSError):
+                    print(f"orch: {error.strerror}: waiting for room", file=sys.stderr, flush=True)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 5.0)
 
 
 def read_lines(path: Path, kind: type[T]) -> Iterator[T]:

@@ -26,7 +26,7 @@ from jobs.checkpoints import Checkpoints
 from jobs.context import Interrupted
 from jobs.endings import cause_of
 from jobs.errors import DataError, OrchError
-from jobs.files import append_json, now, read_json, write_bytes, write_json
+from jobs.files import append_json, now, patiently, read_json, write_bytes, write_json
 from jobs.kind import JobKind, kind_named
 from jobs.layout import Layout
 from jobs.records import Architecture, JobFile, Manifest, MetricLine, Outcome, Ready, Spawn, Started
@@ -68,7 +68,7 @@ class Execution:
             raise DataError(f"no readable job.json of job {self.task.job}: is the store's folder mounted on this node?")
         self.job = job
         self.restart = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
-        self.folder = layout.new_execution(job.id, self.task.attempt, self.restart)
+        self.folder = patiently(lambda: layout.new_execution(job.id, self.task.attempt, self.restart))
         me = psutil.Process()
         self.started = Started(
             job=job.id,
@@ -87,7 +87,7 @@ class Execution:
             code_changed=self._code_changed(),
             at=now(),
         )
-        write_json(self.folder / "started.json", self.started)
+        patiently(lambda: write_json(self.folder / "started.json", self.started))
 
     def _code_changed(self) -> bool:
         submitted = self.job.fingerprint
@@ -105,8 +105,9 @@ class Execution:
         try:
             outcome = self._work(context)
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError):  # a full disk
+                    stream.flush()
             heartbeat.ended.set()
         wall = time.monotonic() - began
         outcome = msgspec.structs.replace(
@@ -125,7 +126,7 @@ class Execution:
         requeue = outcome.ending == "interrupted" and stop.reason is StopReason.USER_SIGNAL and slurm_job_id()
         if requeue:
             outcome = msgspec.structs.replace(outcome, requeued=True)
-        write_json(self.folder / "outcome.json", outcome)
+        patiently(lambda: write_json(self.folder / "outcome.json", outcome))
         if requeue and not requeue_self():
             write_json(self.folder / "outcome.json", msgspec.structs.replace(outcome, requeued=False))
 
@@ -156,7 +157,8 @@ class Execution:
         except Interrupted:
             return self._interrupted(context)
         except Exception as error:
-            traceback.print_exc()
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
             return Outcome(
                 ending="failure",
                 cause=cause_of(error),
@@ -243,13 +245,14 @@ class WorkerContext:
         if not self._is_ready:
             self._is_ready = True
             self.resumed_step = self.checkpoints.newest_step
-            write_json(self.folder / "ready.json", Ready(at=now(), checkpoint_step=self.resumed_step))
+            ready = Ready(at=now(), checkpoint_step=self.resumed_step)
+            patiently(lambda: write_json(self.folder / "ready.json", ready))
 
     def report(self, epoch: int, epochs: int, values: Mapping[str, float | None]) -> None:
         line = MetricLine(epoch=epoch, epochs=epochs, at=now(), values=dict(values))
         self._history.append(line)
         self.epoch = epoch
-        append_json(self.folder / "metrics.jsonl", line)
+        patiently(lambda: append_json(self.folder / "metrics.jsonl", line))
 
     def history(self) -> Sequence[MetricLine]:
         return tuple(self._history)
@@ -258,7 +261,7 @@ class WorkerContext:
         self._history = list(history)
         self.epoch = history[-1].epoch if history else -1
         text = b"".join(msgspec.json.encode(line) + b"\n" for line in history)
-        write_bytes(self.folder / "metrics.jsonl", text)
+        patiently(lambda: write_bytes(self.folder / "metrics.jsonl", text))
 
     def stop_requested(self) -> bool:
         return self.stop.reason is not None
