@@ -133,9 +133,17 @@ def checkpointed(connection: Connection, execution: int, step: int) -> None:
 
 
 def ended(connection: Connection, execution: int, outcome: Outcome, cause: Cause) -> None:
-    """What its outcome file says; `cause` is the one after judging readiness."""
+    """What its outcome file says; `cause` is the one after judging readiness.
+
+    A success is superseded where its job has another result, was cancelled or begun anew: it is kept, never counted.
+    """
+    outdated = (
+        "EXISTS (SELECT 1 FROM job j JOIN attempt a ON a.job_id = j.id LEFT JOIN result r ON r.job_id = j.id "
+        "WHERE a.id = execution.attempt_id AND ? = 'success' AND r.execution_id IS NOT execution.id "
+        "AND (r.job_id IS NOT NULL OR j.state = 'cancelled' OR a.generation < j.generation))"
+    )
     connection.exec_driver_sql(
-        "UPDATE execution SET ended_at = ?, ending = ?, cause = ?, error = ?, superseded = max(superseded, ?), "
+        f"UPDATE execution SET ended_at = ?, ending = ?, cause = ?, error = ?, superseded = max(?, {outdated}), "
         "checkpoint_step = max(checkpoint_step, ?), wall_seconds = ?, gpu_seconds = ?, peak_memory_mb = ?, "
         "device_name = ? WHERE id = ?",
         (
@@ -144,6 +152,7 @@ def ended(connection: Connection, execution: int, outcome: Outcome, cause: Cause
             cause.value,
             outcome.error,
             int(outcome.superseded),
+            outcome.ending,
             outcome.checkpoint_step,
             outcome.wall_seconds,
             outcome.gpu_seconds,

@@ -173,12 +173,15 @@ def select(
 
 
 def dispatchable(connection: Connection, backend: str, at: datetime, limit: int) -> list[StoredJob]:
-    """Queued jobs of a backend whose time has come, first come first served."""
+    """Queued jobs of a backend whose time has come, first come first served.
+
+    One that was put off at a time that is still to come waits no longer: the clock has been set back since.
+    """
     sql = _SELECT + (
-        "WHERE j.state = 'queued' AND l.backend = ? AND (j.not_before IS NULL OR j.not_before <= ?) "
-        "ORDER BY j.id LIMIT ?"
+        "WHERE j.state = 'queued' AND l.backend = ? AND (j.not_before IS NULL OR j.not_before <= ? "
+        "OR j.updated_at > ?) ORDER BY j.id LIMIT ?"
     )
-    return [_stored(row) for row in connection.exec_driver_sql(sql, (backend, stamp(at), limit))]
+    return [_stored(row) for row in connection.exec_driver_sql(sql, (backend, stamp(at), stamp(at), limit))]
 
 
 def next_wakeup(connection: Connection) -> datetime | None:

@@ -92,6 +92,14 @@ class Heartbeat(threading.Thread):
                 return any(EXECUTION.match(name) for name in names(self.layout.attempt(self.mine.job, attempt)))
         for path in self.layout.executions(self.mine.job, self.mine.attempt):
             other = read_json(path / "started.json", Started)
-            if path != self.folder and other is not None and other.at > self.mine.at:
+            if path != self.folder and other is not None and began_after(other, self.mine):
                 return True
         return False
+
+
+def began_after(one: Started, other: Started) -> bool:
+    """Whether one execution of an attempt began after another.
+
+    The restart count goes before the clock, which may have been set back, or be another node's.
+    """
+    return (one.restart, one.at) > (other.restart, other.at)

@@ -135,7 +135,7 @@ class Ingestion:
                 seen = known[path.name]
                 if not seen.complete or seen.changed or (seen.outcome and seen.outcome.ending == "interrupted"):
                     seen.refresh()
-            found[key] = sorted(known.values(), key=lambda item: (item.started.at, item.name))
+            found[key] = sorted(known.values(), key=lambda item: (item.started.restart, item.started.at, item.name))
         return found
 
     def forget(self, keep: Iterable[tuple[int, int]]) -> None:
