@@ -37,7 +37,7 @@ from slurm.backend import (
     Submission,
 )
 
-LIMIT_PAUSE = timedelta(seconds=60)
+LIMIT_PAUSE = timedelta(seconds=5)
 MISSES_NEEDED = 2
 MISS_SPACING = timedelta(seconds=60)
 """A launch is believed not to have happened after two good queries this far apart."""

@@ -228,8 +228,8 @@ class Supervisor:
         at = self.clock.now()
         if before.node and before.cause is not None:
             executions.taken_away(writer.connection, attempt.id, before.node, before.cause, at)
-        if before.node and before.cause is Cause.NODE_FAILURE:
-            writer.decide([Strike(node=before.node, cause=Cause.NODE_FAILURE, job=attempt.job, at=at)])
+        if before.node and before.cause in (Cause.NODE_FAILURE, Cause.LAUNCH_FAILURE):
+            writer.decide([Strike(node=before.node, cause=before.cause, job=attempt.job, at=at)])
 
     def _accept(self, writer: Writer, attempt: StoredAttempt, success: Seen) -> list[Accepted]:
         """Close the job with its first success, by one conditional write; a later one is kept as superseded."""
