@@ -96,12 +96,18 @@ class Cell:
 
     def values(self, metric: str) -> list[float]:
         """Per architecture, of those that have it."""
-        return [found for unit in self.units if (found := unit.value(metric)) is not None]
+        if metric not in self._columns:
+            self._columns[metric] = [found for unit in self.units if (found := unit.value(metric)) is not None]
+        return self._columns[metric]
 
     def summary(self, metric: str) -> Summary:
         return summarize(self.values(metric))
 
-    @property
+    @cached_property
+    def _columns(self) -> dict[str, list[float]]:
+        return {}
+
+    @cached_property
     def _done(self) -> int:
         return sum(len(unit.rows) for unit in self.units)
 

@@ -209,7 +209,8 @@ def _cell_notes(cell: Cell, prefix: str) -> list[str]:
     if failed := [row for row in cell.rows if row.state == JobState.FAILED]:
         notes.append(f"{prefix}failed: {job_list(failed)}")
     done = [row for unit in cell.units for row in unit.rows]
-    if lacking := [row for row in cell.rows if row.state == JobState.SUCCEEDED and row not in done]:
+    counted = {row.job for row in done}
+    if lacking := [row for row in cell.rows if row.state == JobState.SUCCEEDED and row.job not in counted]:
         notes.append(f"{prefix}ended without a finite test accuracy, so not counted: {job_list(lacking)}")
     flags: dict[str, list[ResultRow]] = {}
     for row in done:

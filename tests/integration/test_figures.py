@@ -14,10 +14,22 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from db.rows import Span
+from jobs.discretise import keep_alpha, read_alpha
 from jobs.errors import BadInput
 from jobs.space import EDGES
 from orchestrator import figures
-from orchestrator.figures import FIGURES, AlphaMap, FigureData, NothingToDraw, alpha, curves, gantt, graph, scatter
+from orchestrator.figures import (
+    FIGURES,
+    AlphaMap,
+    FigureData,
+    NothingToDraw,
+    alpha,
+    alpha_maps,
+    curves,
+    gantt,
+    graph,
+    scatter,
+)
 from orchestrator.statistics import regress
 from tests.helpers import plausible
 
@@ -210,3 +222,19 @@ def test_tables_and_figures_import_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_maps_come_from_what_a_search_wrote(tmp_path: Path) -> None:
+    raw = [[0.0] * 16 for _ in range(16)]
+    for epoch in range(3):
+        raw[0][5] = float(epoch)
+        keep_alpha(tmp_path, epoch, raw, "A")
+    lines = read_alpha(tmp_path)
+    search = plausible.row(7, kind="search", seed=3, config={"method": "A", "pretrained": True})
+    (last,) = alpha_maps(search, lines)
+    assert (last.job, last.seed, last.epoch, last.pretrained, list(last.kept)) == (7, 3, 2, True, [(0, 5)])
+    assert last.gates[0][5] == pytest.approx(0.8807970779778823)
+    assert [one.epoch for one in alpha_maps(search, lines, [0, 1])] == [0, 1]
+    loose = replace(search, config={"method": "A", "tau": 0.5})
+    assert len(alpha_maps(loose, lines)[0].kept) == 105
+    assert alpha_maps(plausible.row(1), lines) == [] and alpha_maps(search, []) == []
