@@ -61,11 +61,12 @@ def _surroundings(store: Store, settings: Settings, detail: Detail) -> Surroundi
         supervisor = collect.supervisor(connection)
         before = details.queued_before(connection, detail.job.id) if state is JobState.QUEUED else 0
         strikes = health.strikes(connection, at - hours(settings.nodes.strike_hours))
-    backend = BackendName(detail.attempts[-1].backend if state is JobState.SUBMITTED else _backend(detail))
+    wanted = detail.attempts[-1].backend if state is JobState.SUBMITTED else detail.job.launching.backend
+    backend = BackendName(wanted) if wanted in tuple(BackendName) else None
     stopped: tuple[str, ...] = ()
     excluded: dict[str, datetime] = {}
     spared: frozenset[str] = frozenset()
-    if state in (JobState.QUEUED, JobState.SUBMITTED) and nodes.suspects(strikes, settings.nodes):
+    if backend and state in (JobState.QUEUED, JobState.SUBMITTED) and nodes.suspects(strikes, settings.nodes):
         found = nodes.exclusion(strikes, collect.pools(store, settings, backend), at, settings.nodes)
         stopped, excluded, spared = tuple(found.stopped.values()), dict(found.until), found.spared
     slot = None
@@ -81,9 +82,3 @@ def _surroundings(store: Store, settings: Settings, detail: Detail) -> Surroundi
         before=before,
         progress=collect.progress_of(store, detail, at),
     )
-
-
-def _backend(detail: Detail) -> str:
-    from orchestrator.machines import choose
-
-    return choose(detail.job.launching.backend)
