@@ -37,6 +37,7 @@ def command(dry_run: bool, yes: bool, weights: bool, as_json: bool, store_path: 
 
     store, settings = open_store(store_path)
     look(store, settings)
+    store.catch_up()  # a submission that only the journal knows yet is no stray folder
     removals = plan(store, weights=weights)
     if not as_json:
         _tell(removals)

@@ -12,6 +12,7 @@ from rich.text import Text
 from db.details import Detail, Relative
 from jobs.records import Architecture
 from jobs.space import architecture_hash, parameters, text_of
+from jobs.words import Cause
 from orchestrator.views.progress import Progress
 from orchestrator.views.tables import Cell, columns
 from orchestrator.views.words import clock, duration, number, one_line, short
@@ -141,7 +142,7 @@ def _attempts(detail: Detail, now: datetime, width: int) -> list[Text]:
         where = f"{one.backend} {one.native_id or '(launch not confirmed)'}" + (f"_{one.position}" * (one.size > 1))
         slot = f" {one.slot}" if one.slot else ""
         ended = duration((one.ended_at - one.created_at).total_seconds()) if one.ended_at else ""
-        told = one.decision or one.reason or ("to be ended" if one.doomed else "")
+        told = one.decision or one.reason or ("to be ended" if one.doomed and one.cause is Cause.CANCELLED else "")
         cause = str(one.cause or one.phase or one.state)
         rows.append(
             [str(one.number), where + slot, one.node or "", clock(one.created_at, now), ended, cause, one_line(told)]

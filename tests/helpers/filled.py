@@ -153,6 +153,7 @@ class Filled:
                 at=self.tick(),
             )
             writer.decide([entry])
+            self._gone(writer.connection, job)
         return folder
 
     def end(
@@ -189,6 +190,12 @@ class Filled:
                 at=self.tick(),
             )
             writer.decide([entry])
+            self._gone(writer.connection, job)
+
+    @staticmethod
+    def _gone(connection: Any, job: int) -> None:
+        """The machines were seen without it."""
+        attempts.undoom(connection, [one.id for one in attempts.of_job(connection, job)])
 
     def cancel(self, *ids: int) -> None:
         with self.store.write() as writer:
