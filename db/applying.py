@@ -203,11 +203,11 @@ def _(entry: Accepted, connection: Connection) -> None:
     )
     connection.exec_driver_sql(_INSERT_RESULT, values)
     connection.exec_driver_sql(
-        "UPDATE attempt SET state = 'ended', ended_at = ?, doomed = number != ?, "
+        "UPDATE attempt SET state = 'ended', ended_at = ?, doomed = 1, "
         "cause = CASE WHEN number = ? THEN 'success' ELSE 'cancelled' END, "
         "decision = CASE WHEN number = ? THEN NULL ELSE 'another execution finished first' END "
         "WHERE job_id = ? AND state != 'ended'",
-        (at, entry.attempt, entry.attempt, entry.attempt, entry.job),
+        (at, entry.attempt, entry.attempt, entry.job),
     )
     connection.exec_driver_sql(
         "UPDATE job SET state = 'succeeded', cause = 'success', error = NULL, not_before = NULL, updated_at = ? "
@@ -222,9 +222,10 @@ def _(entry: Accepted, connection: Connection) -> None:
 def _(entry: Ended, connection: Connection) -> None:
     at = stamp(entry.at)
     connection.exec_driver_sql(
-        "UPDATE attempt SET state = 'ended', cause = ?, evidence = ?, decision = ?, ended_at = ?, "
+        "UPDATE attempt SET state = 'ended', doomed = ?, cause = ?, evidence = ?, decision = ?, ended_at = ?, "
         "node = coalesce(?, node), checkpoint_step = ? WHERE job_id = ? AND number = ? AND state != 'ended'",
         (
+            int(entry.launched),
             entry.cause.value,
             encode(entry.evidence),
             entry.decision,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -116,6 +116,14 @@ def undoom(connection: Connection, attempts: Iterable[int]) -> None:
     rows = [(attempt,) for attempt in attempts]
     if rows:
         connection.exec_driver_sql("UPDATE attempt SET doomed = 0 WHERE id = ?", rows)
+
+
+def undoom_old(connection: Connection, age: timedelta) -> None:
+    """Take attempts for gone that ended so long before the newest one ended (after a rebuild, which cannot know)."""
+    newest = connection.exec_driver_sql("SELECT max(ended_at) FROM attempt").scalar_one()
+    if newest is not None:
+        before = stamp(parse_time(newest) - age)
+        connection.exec_driver_sql("UPDATE attempt SET doomed = 0 WHERE doomed = 1 AND ended_at < ?", (before,))
 
 
 def never_ran(connection: Connection, tokens: Iterable[str]) -> None:

@@ -132,6 +132,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended", omit_default
     node: str | None = None
     checkpoint_step: int = -1
     memory_mb: int | None = None
+    launched: bool = True
+    """False: the machines never had it, so there is nothing to end there."""
     at: datetime
 
 

@@ -163,7 +163,7 @@ class Attempt(Table):
     absent: Mapped[int] = mapped_column(server_default="0")
     """Cycles in which no source knew it."""
     doomed: Mapped[int] = mapped_column(server_default="0")
-    """1: nobody wants it any more, and the machines have not yet been seen without it."""
+    """1: it ended or nobody wants it any more, and the machines have not yet been seen without it."""
     cause: Mapped[str | None]
     evidence: Mapped[str | None]
     """Lines that show the cause, as JSON."""

@@ -127,7 +127,9 @@ def may_have_news(connection: Connection) -> bool:
     """
     return bool(
         connection.exec_driver_sql(
-            """SELECT EXISTS (SELECT 1 FROM attempt WHERE state != 'ended' OR doomed = 1)
+            """SELECT EXISTS (SELECT 1 FROM attempt a WHERE (a.state != 'ended' OR a.doomed = 1)
+                AND NOT (a.state = 'ended' AND EXISTS (
+                    SELECT 1 FROM execution e WHERE e.attempt_id = a.id AND e.ending IS NOT NULL)))
             OR EXISTS (SELECT 1 FROM attempt a CROSS JOIN job j ON j.id = a.job_id
                 WHERE a.cause IN ('lost', 'node_failure', 'killed', 'timeout', 'launch_failure', 'preempted')
                 AND a.generation = j.generation AND j.state IN ('queued', 'failed'))"""

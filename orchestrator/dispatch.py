@@ -248,6 +248,7 @@ class Dispatcher:
                 error=error,
                 decision=sentence,
                 evidence=(sentence,),
+                launched=False,
                 at=at,
             )
             for submission in submissions
@@ -288,6 +289,7 @@ class Dispatcher:
                 cause=Cause.CANCELLED,
                 then=JobState.QUEUED.value,
                 decision="the launch never happened (looked up by its token): queued again",
+                launched=False,
                 at=at,
             )
             for attempt in attempts.live(connection)

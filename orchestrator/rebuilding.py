@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 from db import attempts, lease
@@ -14,6 +15,8 @@ from orchestrator import ingestion
 from orchestrator.ingestion import Ingestion
 
 BATCH = 500
+STILL_LEAVING = timedelta(days=1)
+"""The machines may still hold what ended so lately: the next supervisor looks, and ends it."""
 
 
 def rebuild_all(explicit: Path | None, progress: Callable[[int, int], None]) -> Store:
@@ -30,6 +33,8 @@ def rebuild_all(explicit: Path | None, progress: Callable[[int, int], None]) -> 
         raise StoreError(f"a supervisor (pid {holder.pid} on {holder.host}) is at work: stop it first")
     store = rebuild(root)
     ingest_everything(store, progress)
+    with store.write() as writer:
+        attempts.undoom_old(writer.connection, STILL_LEAVING)
     return store
 
 

@@ -27,6 +27,8 @@ from slurm import nodes, slots
 from slurm.backend import AttemptKey, Backend, Observation, ObservationFailed, Phase
 
 _OF_A_GPU = (Cause.GPU_FAULT, Cause.LAUNCH_FAILURE)
+LEAVING_SECONDS = 30.0
+"""How long a worker may take to be gone after its outcome, before it is ended."""
 LATE_SECONDS = 20.0
 """How often to look for outcomes of attempts that were given up."""
 
@@ -350,9 +352,10 @@ class Supervisor:
             left = []
             for attempt in mine:
                 observation = observations.get((attempt.job, attempt.number))
-                if observation is not None and observation.phase in (Phase.ENDED, Phase.ABSENT):
+                phase = observation.phase if observation is not None else None
+                if phase in (Phase.ENDED, Phase.ABSENT):
                     gone.append(attempt.id)
-                else:
+                elif not self._is_leaving(attempt, phase):
                     left.append(live_attempt(attempt))
             if left:
                 with self._asking(name, result):
@@ -361,6 +364,12 @@ class Supervisor:
             with self.store.write(self.number) as writer:
                 attempts.undoom(writer.connection, gone)
             result.changed = True
+
+    def _is_leaving(self, attempt: StoredAttempt, phase: Phase | None) -> bool:
+        """Whether it wrote its outcome just now, so that it will be gone by itself, unless SLURM requeued it."""
+        if attempt.cause is Cause.CANCELLED or attempt.ended_at is None or phase in (Phase.PENDING, Phase.HELD):
+            return False
+        return (self.clock.now() - attempt.ended_at).total_seconds() < LEAVING_SECONDS
 
     def _dispatch(self, observe: Sequence[BackendName], result: Cycle) -> bool:
         now = self.clock.now()
