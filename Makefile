@@ -14,7 +14,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check setuptools -c constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check torch torchvision -c constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[dev]' -c constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation -C editable_mode=compat -e '.[dev]' -c constraints.txt
 	touch $@
 
 # Exactly what a new user types, on real images, in a folder of its own.
