@@ -41,6 +41,7 @@ _GPU_REQUESTS = frozenset({"gpus", "gpus_per_node", "gpus_per_task", "gpus_per_s
 _MEMORY_REQUESTS = frozenset({"mem", "mem_per_cpu", "mem_per_gpu"})
 _CPU_REQUESTS = frozenset({"cpus_per_task", "cpus_per_gpu"})
 
+_SWITCHES = {"true": True, "false": False}
 _TIME = re.compile(r"^(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?$")
 
 
@@ -74,6 +75,8 @@ def free_parameters(options: Mapping[str, Any]) -> dict[str, Any]:
         name = str(key).lstrip("-").replace("-", "_")
         if name in OURS:
             raise LaunchRefused(f"sbatch parameter '{key}' is set by orch itself: leave it out")
+        if isinstance(value, str):
+            value = _SWITCHES.get(value.strip().lower(), value)  # as `--sbatch no-requeue=true` says it
         if value is None or value is False:
             if name == "requeue" and value is False:
                 found["no_requeue"] = True
