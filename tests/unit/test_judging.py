@@ -1,0 +1,232 @@
+"""What becomes of an attempt by its files and by what the machines say: files first, then records, then silence."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from db.attempts import StoredAttempt
+from jobs.records import Outcome, Ready, Started
+from jobs.words import AttemptState, Cause
+from orchestrator.ingestion import Seen
+from orchestrator.judging import (
+    LOST_CYCLES,
+    SETTLE_SECONDS,
+    STALE_SECONDS,
+    UNSEEN_SECONDS,
+    Accept,
+    Case,
+    Nothing,
+    Over,
+    Requeued,
+    Running,
+    Verdict,
+    judge,
+)
+from slurm.backend import Observation, Phase
+
+AT = datetime(2031, 1, 2, tzinfo=UTC)
+
+
+def attempt(**more: Any) -> StoredAttempt:
+    values: dict[str, Any] = dict.fromkeys(StoredAttempt.__dataclass_fields__)
+    values.update(
+        id=1,
+        job=7,
+        kind="command",
+        number=1,
+        generation=1,
+        job_generation=1,
+        token="orch-1",
+        position=0,
+        size=1,
+        backend="slurm",
+        native_id="12",
+        state=AttemptState.SUBMITTED,
+        doomed=False,
+        absent=0,
+        evidence=(),
+        checkpoint_step=-1,
+        created_at=AT,
+    )
+    return StoredAttempt(**{**values, **more})
+
+
+def execution(
+    order: int = 0, outcome: Outcome | None = None, *, silent: float = 0.0, complete: bool = True, node: str = "n1"
+) -> Seen:
+    started = Started(
+        job=7,
+        attempt=1,
+        generation=1,
+        token="orch-1",
+        index=0,
+        restart=order,
+        node=node,
+        host=node,
+        pid=1,
+        process_start=0.0,
+        boot_id="b",
+        at=AT + timedelta(seconds=order),
+    )
+    return Seen(
+        folder=Path(f"e{order}-abcdef"),
+        started=started,
+        ready=Ready(at=AT),
+        outcome=outcome,
+        complete=outcome is not None and complete,
+        heartbeat_at=1000.0 - silent,
+        monotonic=lambda: 1000.0,
+    )
+
+
+def outcome(ending: Any, cause: Cause = Cause.SUCCESS, second: int = 0, **more: Any) -> Outcome:
+    return Outcome(ending=ending, cause=cause, at=AT + timedelta(seconds=second), **more)
+
+
+def verdict(
+    *executions: Seen,
+    phase: Phase | None = None,
+    cause: Cause | None = None,
+    age: float = 1000.0,
+    ended: float = 1000.0,
+    evidence: tuple[str, ...] = (),
+    **stored: Any,
+) -> Verdict:
+    seen = None if phase is None else Observation(phase=phase, node="n9", cause=cause, evidence=evidence)
+    return judge(
+        Case(attempt=attempt(**stored), executions=executions, observation=seen, age_seconds=age, ended_seconds=ended)
+    )
+
+
+PHASES = (None, *Phase)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_success_file_is_believed_whatever_the_machines_say(phase: Phase | None) -> None:
+    first = execution(0, outcome("success", second=5))
+    later = execution(1, outcome("success", second=9))
+    assert verdict(later, first, phase=phase, cause=Cause.NODE_FAILURE) == Accept(seen=first)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_success_waits_for_its_last_epochs(phase: Phase | None) -> None:
+    assert verdict(execution(0, outcome("success"), complete=False), phase=phase) == Nothing()
+
+
+@pytest.mark.parametrize("phase", [None, Phase.RUNNING, Phase.COMPLETING, Phase.ENDED, Phase.ABSENT])
+def test_a_failure_file_is_believed(phase: Phase | None) -> None:
+    failed = execution(0, outcome("failure", Cause.ERROR, error="ValueError: no"))
+    found = verdict(failed, phase=phase)
+    assert isinstance(found, Over)
+    assert (found.cause, found.error, found.node, found.seen) == (Cause.ERROR, "ValueError: no", "n1", failed)
+
+
+def test_a_failure_counts_only_when_no_copy_is_alive() -> None:
+    failed = execution(1, outcome("failure", Cause.ERROR))
+    assert verdict(execution(0), failed, phase=Phase.ENDED) == Nothing()
+    assert isinstance(verdict(execution(0, silent=STALE_SECONDS), failed, phase=Phase.ENDED), Over)
+
+
+def test_a_copy_that_gave_way_ends_nothing() -> None:
+    gave_way = execution(0, outcome("interrupted", Cause.CANCELLED, superseded=True))
+    assert verdict(gave_way, phase=Phase.RUNNING, state=AttemptState.RUNNING) == Running(node="n9")
+
+
+@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.HELD])
+def test_interrupted_and_pending_again_is_a_requeue(phase: Phase) -> None:
+    stopped = execution(0, outcome("interrupted", Cause.PREEMPTED, requeued=True))
+    assert verdict(stopped, phase=phase) == Requeued()
+
+
+def test_interrupted_without_a_requeue_is_over_once_the_machines_say_so() -> None:
+    stopped = execution(0, outcome("interrupted", Cause.PREEMPTED))
+    promised = execution(0, outcome("interrupted", Cause.TIMEOUT, requeued=True))
+    assert isinstance(verdict(stopped, phase=Phase.ENDED, ended=0.0), Over)
+    assert verdict(promised, phase=Phase.ENDED, ended=0.0) == Nothing(), "its requeue may still happen"
+    found = verdict(promised, phase=Phase.ENDED, ended=SETTLE_SECONDS)
+    assert isinstance(found, Over) and found.cause is Cause.TIMEOUT
+    assert verdict(promised, phase=None) == Nothing()
+    assert verdict(promised, phase=Phase.RUNNING) == Nothing()
+
+
+@pytest.mark.parametrize("cause", [cause for cause in Cause if cause is not Cause.SUCCESS])
+def test_without_a_file_the_machines_record_counts_after_a_while(cause: Cause) -> None:
+    assert verdict(phase=Phase.ENDED, cause=cause, ended=0.0) == Nothing(), "the outcome file may be on its way"
+    found = verdict(phase=Phase.ENDED, cause=cause, ended=SETTLE_SECONDS, evidence=("record", "last line"))
+    assert isinstance(found, Over)
+    assert (found.cause, found.node, found.evidence) == (cause, "n9", ("record", "last line"))
+    assert found.error == ("last line" if cause is Cause.ERROR else None)
+
+
+def test_absent_is_not_dead() -> None:
+    young = {"age": UNSEEN_SECONDS - 1.0, "absent": LOST_CYCLES}
+    assert verdict(phase=Phase.ABSENT, **young) == Nothing()  # type: ignore[arg-type]
+    assert verdict(phase=Phase.ABSENT, absent=LOST_CYCLES - 2) == Nothing()
+    assert verdict(execution(0), phase=Phase.ABSENT, absent=LOST_CYCLES) == Nothing(), "its heart beats"
+    silent = execution(0, silent=STALE_SECONDS)
+    found = verdict(silent, phase=Phase.ABSENT, absent=LOST_CYCLES - 1)
+    assert isinstance(found, Over) and found.cause is Cause.LOST
+    assert found.seen is silent
+
+
+@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.HELD])
+def test_running_and_pending_again_was_requeued(phase: Phase) -> None:
+    assert verdict(phase=phase) == Nothing()
+    assert verdict(phase=phase, state=AttemptState.RUNNING) == Requeued()
+
+
+def test_where_nobody_was_asked_a_heartbeat_says_that_it_runs() -> None:
+    assert verdict() == Nothing()
+    assert verdict(execution(0)) == Running(node="n1")
+    assert verdict(execution(0, silent=STALE_SECONDS)) == Nothing()
+
+
+def test_completing_claims_nothing() -> None:
+    assert verdict(phase=Phase.COMPLETING) == Nothing()
+
+
+endings = st.sampled_from(["success", "failure", "interrupted"])
+outcomes = st.none() | st.builds(
+    Outcome,
+    ending=endings,
+    cause=st.sampled_from(list(Cause)),
+    requeued=st.booleans(),
+    superseded=st.booleans(),
+    at=st.integers(0, 9).map(lambda second: AT + timedelta(seconds=second)),
+)
+executions = st.lists(st.tuples(outcomes, st.sampled_from([0.0, STALE_SECONDS]), st.booleans()), max_size=4).map(
+    lambda items: [execution(i, o, silent=s, complete=c) for i, (o, s, c) in enumerate(items)]
+)
+
+
+@given(
+    executions,
+    st.sampled_from(PHASES),
+    st.sampled_from([None, *Cause]),
+    st.sampled_from([0.0, 1000.0]),
+    st.sampled_from([0.0, 1000.0]),
+    st.integers(0, 5),
+    st.sampled_from([AttemptState.SUBMITTED, AttemptState.RUNNING]),
+)
+def test_every_case_has_a_verdict_and_no_finished_job_is_given_up(
+    seen: list[Seen],
+    phase: Phase | None,
+    cause: Cause | None,
+    age: float,
+    ended: float,
+    absent: int,
+    state: AttemptState,
+) -> None:
+    found = verdict(*seen, phase=phase, cause=cause, age=age, ended=ended, absent=absent, state=state)
+    succeeded = [one for one in seen if one.outcome is not None and one.outcome.ending == "success"]
+    if succeeded:
+        assert isinstance(found, Accept if any(one.complete for one in succeeded) else Nothing)
+    if isinstance(found, Over):
+        alive = seen and seen[-1].outcome is None and seen[-1].silent_seconds() < STALE_SECONDS
+        assert not (alive and phase in (None, Phase.ABSENT, Phase.RUNNING, Phase.PENDING, Phase.COMPLETING))
