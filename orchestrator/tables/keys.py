@@ -70,7 +70,13 @@ def defaults(kind: str, preset: str, imported: bool = False) -> Mapping[str, Any
 
 
 def setting(row: ResultRow, key: str) -> Any:
-    """A setting of the row's config (dotted into mappings), the kind's default where it is left out, else None."""
+    """A setting of the row's config (dotted into mappings), the kind's default where it is left out, else None.
+
+    A point of a command's grid answers by its bare name too: `lr` for `parameters.lr`.
+    """
+    parameters = row.config.get("parameters")
+    if isinstance(parameters, Mapping) and key in parameters:
+        return parameters[key]
     head, _, rest = key.partition(".")
     value = row.config[head] if head in row.config else defaults(row.kind, row.preset, row.imported).get(head)
     for part in rest.split(".") if rest else ():
@@ -106,6 +112,7 @@ def known(rows: Iterable[ResultRow]) -> set[str]:
         names |= {
             f"{key}.{inner}" for key, found in row.config.items() if isinstance(found, Mapping) for inner in found
         }
+        names |= set(row.config.get("parameters", {}))
     return names
 
 
