@@ -21,12 +21,20 @@ MOVING = (JobState.RUNNING, JobState.SUBMITTED, JobState.QUEUED)
 
 def follow(store: Store, settings: Settings, study: str | None, limit: int | None) -> None:
     """Until nothing moves, or Ctrl-C. In a pipe: the whole view whenever a count changes."""
-    out = console()
-    if not out.is_terminal:
-        _print_changes(store, settings, study, limit)
-        return
+    try:
+        if console().is_terminal:
+            _draw(store, settings, study, limit)
+        else:
+            _print_changes(store, settings, study, limit)
+    except KeyboardInterrupt:
+        click.echo("stopped watching: the jobs go on", err=True)
+        raise
+
+
+def _draw(store: Store, settings: Settings, study: str | None, limit: int | None) -> None:
     from rich.live import Live
 
+    out = console()
     view = _view(store, settings, study, limit)
     with Live(status(view, size()[0]), console=out, auto_refresh=False, screen=False, vertical_overflow="crop") as live:
         while moves(view):

@@ -24,7 +24,8 @@ def command(context: click.Context, as_json: bool, store_path: Path | None) -> N
     Example:
       orch doctor
     """
-    from orchestrator.doctoring import examine, failures
+    from orchestrator.doctoring import examine
+    from orchestrator.findings import failures
 
     found = examine(store_path)
     if as_json:

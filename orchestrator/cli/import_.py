@@ -28,7 +28,8 @@ def command(file: Path, study: str | None, as_json: bool, store_path: Path | Non
       orch import more.jsonl --study replication
     """
     from db.store import Store, locate
-    from orchestrator.importing import read, take_in
+    from orchestrator.importing import take_in
+    from orchestrator.resultrows import read
     from orchestrator.settings import load
 
     rows = read(file)

@@ -47,7 +47,11 @@ def command(job: int, follow: bool, attempt: int | None, stdout: bool, stderr: b
         if chosen is None or not printer.show(chosen) | printer.show_traceback(chosen):
             click.echo(f"job {job} has printed nothing: it is {stored.state}, see 'orch explain {job}'", err=True)
         return
-    _follow(store, settings, printer, job, attempt)
+    try:
+        _follow(store, settings, printer, job, attempt)
+    except KeyboardInterrupt:
+        click.echo(f"stopped reading: job {job} goes on", err=True)
+        raise
 
 
 def _follow(store: Store, settings: Settings, printer: Printer, job: int, attempt: int | None) -> None:

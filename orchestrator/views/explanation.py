@@ -115,7 +115,7 @@ def _queued(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
     if around.before:
         why.append(f"{plural(around.before, 'queued job')} {'comes' if around.before == 1 else 'come'} before it")
     why += _nodes(around)
-    return why or ["it is next: the supervisor sends it in a moment"], "it is sent as soon as nothing of this stands"
+    return why or ["it is next: the supervisor sends it in a moment"], "it is sent as soon as that has passed"
 
 
 def _submitted(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
