@@ -210,6 +210,15 @@ def failed_nodes(connection: Connection) -> dict[int, frozenset[str]]:
     return {job: frozenset(nodes) for job, nodes in found.items()}
 
 
+def crowded_out(connection: Connection) -> set[int]:
+    """Queued jobs whose GPU memory did not suffice in this generation while others used it: they go alone next."""
+    rows = connection.exec_driver_sql(
+        "SELECT DISTINCT a.job_id FROM job j JOIN attempt a ON a.job_id = j.id AND a.generation = j.generation "
+        "WHERE j.state = 'queued' AND j.attempts > 0 AND a.cause = 'gpu_out_of_memory'"
+    )
+    return {int(row[0]) for row in rows}
+
+
 def is_live(connection: Connection, attempt: int) -> bool:
     """Whether the attempt has not ended."""
     found = connection.exec_driver_sql("SELECT 1 FROM attempt WHERE id = ? AND state != 'ended'", (attempt,))

@@ -70,14 +70,14 @@ def resources_of(job: StoredJob) -> Resources:
     return msgspec.structs.replace(wanted, memory_mb=job.memory_mb) if job.memory_mb else wanted
 
 
-def queued_job(job: StoredJob, avoid: frozenset[str]) -> QueuedJob:
-    """A queued job as a backend is told of it."""
+def queued_job(job: StoredJob, avoid: frozenset[str], *, alone: bool) -> QueuedJob:
+    """A queued job as a backend is told of it; `alone`: it shares its GPU with no other job of ours."""
     return QueuedJob(
         job=job.id,
         resources=resources_of(job),
         device=job.launching.device,
         checkpoints=kind_named(job.kind).checkpoints,
-        options=job.launching.options,
+        options={**job.launching.options, "jobs_per_gpu": 1} if alone else job.launching.options,
         avoid=avoid,
     )
 
@@ -128,7 +128,9 @@ class Dispatcher:
         if not queued or (until is not None and self.clock.now() < until):
             return 0
         by_id = {job.id: job for job in queued}
-        wanted = [queued_job(job, avoid.get(job.id, frozenset())) for job in queued]
+        with self.store.read() as connection:
+            alone = attempts.crowded_out(connection)
+        wanted = [queued_job(job, avoid.get(job.id, frozenset()), alone=job.id in alone) for job in queued]
         batches = backend.plan(wanted, [live_attempt(attempt) for attempt in live], exclude)
         submissions = self._intend(backend, batches, by_id, exclude)
         sent = 0

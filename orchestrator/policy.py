@@ -6,6 +6,7 @@ Budgets count failures of the same cause since the last checkpoint advance; an o
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -157,6 +158,14 @@ def backoff(policy: Policy, job: int, attempt: int, spent: int) -> timedelta:
     base = min(policy.backoff_seconds * 2 ** (spent - 1), policy.backoff_most_seconds)
     digest = hashlib.sha256(f"{job}/{attempt}".encode()).digest()
     return timedelta(seconds=base * (0.5 + digest[0] / 255))
+
+
+def others_used_memory(error: str | None, shares: int) -> bool:
+    """Whether a GPU's memory was not the job's alone: its slot was a share, or torch named another process.
+
+    torch's message says "Process 1234 has 10.00 GiB memory in use" of others (c10/cuda/CUDACachingAllocator.cpp).
+    """
+    return shares > 1 or re.search(r"Process \d+ has [\d.]+ [KMG]iB memory in use", error or "") is not None
 
 
 def _strikes(cause: Cause, situation: Situation) -> bool:

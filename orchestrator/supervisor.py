@@ -285,6 +285,7 @@ class Supervisor:
                 ran_seconds=(at - began).total_seconds() if began else 0.0,
                 start_step=before,
                 several_nodes=attempt.backend == BackendName.SLURM,
+                foreign_gpu_memory=policy.others_used_memory(verdict.error, _parts(attempt)),
                 memory_mb=resources.memory_mb,
                 peak_memory_mb=outcome.peak_memory_mb if outcome else 0.0,
                 retry_oom_factor=float(job.launching.options.get("retry_oom_mem", 0)),
@@ -457,6 +458,11 @@ def _blamed(attempt: StoredAttempt, verdict: Over, cause: Cause) -> tuple[str, .
     if attempt.backend == BackendName.LOCAL:
         return tuple(slots.slot_gpus(attempt.slot)) if attempt.slot and cause in _OF_A_GPU else ()
     return (verdict.node,) if verdict.node else ()
+
+
+def _parts(attempt: StoredAttempt) -> int:
+    """How many jobs a GPU of its slot was divided between."""
+    return max((share.parts for share in slots.parse_slot(attempt.slot)), default=1) if attempt.slot else 1
 
 
 def _quiet(attempt: StoredAttempt, verdict: Verdict | None) -> bool:
