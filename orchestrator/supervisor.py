@@ -5,28 +5,26 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from sqlalchemy import Connection
 
 from db import attempts, executions, health, jobs, lease
 from db.attempts import StoredAttempt
-from db.entries import Accepted, Ended, Entry, Strike
+from db.entries import Accepted, Strike
 from db.store import Store, Writer
 from jobs import records
 from jobs.files import write_json
 from jobs.words import AttemptState, BackendName, Cause, JobState
-from orchestrator import ingestion, policy, spawning
+from orchestrator import endings, ingestion, policy, spawning
 from orchestrator.clock import Clock, SystemClock
-from orchestrator.dispatch import MOST_AT_ONCE, Dispatcher, live_attempt, resources_of
+from orchestrator.dispatch import MOST_AT_ONCE, Dispatcher, live_attempt
 from orchestrator.ingestion import Ingestion, Seen
 from orchestrator.judging import Accept, Case, Over, Requeued, Running, Verdict, judge
 from orchestrator.machines import pools_of
 from orchestrator.settings import Settings, hours
-from slurm import nodes, slots
+from slurm import nodes
 from slurm.backend import AttemptKey, Backend, Observation, ObservationFailed, Phase
 
-_OF_A_GPU = (Cause.GPU_FAULT, Cause.LAUNCH_FAILURE)
 LEAVING_SECONDS = 30.0
 """How long a worker may take to be gone after its outcome, before it is ended."""
 LATE_SECONDS = 20.0
@@ -222,7 +220,8 @@ class Supervisor:
         elif isinstance(verdict, Requeued):
             attempts.set_submitted(connection, attempt.id, at)
         elif isinstance(verdict, Over):
-            writer.decide(self._over(connection, attempt, verdict, seen.get((attempt.job, attempt.number), ())))
+            own = seen.get((attempt.job, attempt.number), ())
+            writer.decide(endings.entries(connection, attempt, verdict, own, self.policy, at))
         return []
 
     def _requeued_by_slurm(self, writer: Writer, attempt: StoredAttempt, before: Observation) -> None:
@@ -257,80 +256,6 @@ class Supervisor:
         spawning.spawn(writer, job, outcome.spawn, self.clock.now())
         writer.decide([entry])
         return [entry]
-
-    def _over(self, connection: Connection, attempt: StoredAttempt, verdict: Over, own: Sequence[Seen]) -> list[Entry]:
-        """Decide by the policy what follows an ending without success."""
-        job = jobs.get(connection, attempt.job)
-        at = self.clock.now()
-        resources = resources_of(job)
-        history = self._history(connection, job)
-        step = max([seen.checkpoint_step for seen in own] + [past.checkpoint_step for past in history], default=-1)
-        before = max((past.checkpoint_step for past in history), default=-1)
-        outcome = verdict.seen.outcome if verdict.seen else None
-        failure = policy.Failure(
-            cause=verdict.cause,
-            node=verdict.node,
-            error=verdict.error,
-            ready=verdict.seen is not None and verdict.seen.ready is not None,
-            checkpoint_step=step,
-        )
-        began = verdict.seen.started.at if verdict.seen else None
-        decision = policy.decide(
-            policy.Situation(
-                job=job.id,
-                attempt=attempt.number,
-                now=at,
-                failure=failure,
-                earlier=history,
-                ran_seconds=(at - began).total_seconds() if began else 0.0,
-                start_step=before,
-                several_nodes=attempt.backend == BackendName.SLURM,
-                foreign_gpu_memory=policy.others_used_memory(verdict.error, _parts(attempt)),
-                memory_mb=resources.memory_mb,
-                peak_memory_mb=outcome.peak_memory_mb if outcome else 0.0,
-                retry_oom_factor=float(job.launching.options.get("retry_oom_mem", 0)),
-                minutes=resources.minutes,
-            ),
-            self.policy,
-        )
-        entries: list[Entry] = [
-            Ended(
-                job=job.id,
-                attempt=attempt.number,
-                cause=decision.cause,
-                then=decision.then.value,
-                error=decision.error,
-                not_before=at + decision.delay if decision.delay > timedelta() else None,
-                evidence=verdict.evidence,
-                decision=decision.sentence,
-                node=verdict.node,
-                checkpoint_step=step,
-                memory_mb=decision.memory_mb,
-                at=at,
-            )
-        ]
-        if decision.strike:
-            struck = _blamed(attempt, verdict, decision.cause)
-            entries += [Strike(node=node, cause=decision.cause, job=job.id, at=at) for node in struck]
-        return entries
-
-    def _history(self, connection: Connection, job: jobs.StoredJob) -> list[policy.Failure]:
-        """This generation's earlier endings, oldest first; attempts that were never launched do not count."""
-        runs = executions.of_job(connection, job.id)
-        return [
-            policy.Failure(
-                cause=past.cause,
-                node=past.node,
-                error=next((run.error for run in reversed(runs) if run.attempt == past.number and run.error), None),
-                ready=any(run.ready_at is not None for run in runs if run.attempt == past.number),
-                checkpoint_step=past.checkpoint_step,
-            )
-            for past in attempts.of_job(connection, job.id)
-            if past.generation == job.generation
-            and past.state is AttemptState.ENDED
-            and past.cause is not None
-            and past.cause is not Cause.CANCELLED
-        ]
 
     def _hint(self, entry: Accepted) -> None:
         """Tell other copies that the job is closed: only a hint, so a full disk is no matter."""
@@ -448,21 +373,6 @@ def _elsewhere(
         if (known := frozenset(node for nodes in pools.values() for node in nodes if node in failed))
         and all(set(nodes) - known for nodes in pools.values())
     }
-
-
-def _blamed(attempt: StoredAttempt, verdict: Over, cause: Cause) -> tuple[str, ...]:
-    """What a strike goes to: the node, or the local GPUs it had.
-
-    The only host is never struck, and no GPU for a reboot or a kill: those end whatever ran, on every GPU alike.
-    """
-    if attempt.backend == BackendName.LOCAL:
-        return tuple(slots.slot_gpus(attempt.slot)) if attempt.slot and cause in _OF_A_GPU else ()
-    return (verdict.node,) if verdict.node else ()
-
-
-def _parts(attempt: StoredAttempt) -> int:
-    """How many jobs a GPU of its slot was divided between."""
-    return max((share.parts for share in slots.parse_slot(attempt.slot)), default=1) if attempt.slot else 1
 
 
 def _quiet(attempt: StoredAttempt, verdict: Verdict | None) -> bool:

@@ -1,0 +1,118 @@
+"""From an ending without success to what the journal says of it: the history is read, the policy decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from db import attempts, executions, jobs
+from db.attempts import StoredAttempt
+from db.entries import Ended, Entry, Strike
+from jobs.words import AttemptState, BackendName, Cause
+from orchestrator import policy
+from orchestrator.dispatch import resources_of
+from orchestrator.ingestion import Seen
+from orchestrator.judging import Over
+from slurm import slots
+
+_OF_A_GPU = (Cause.GPU_FAULT, Cause.LAUNCH_FAILURE)
+"""Causes that a local GPU is struck for: a reboot or a kill is not its fault."""
+
+
+def entries(
+    connection: Connection,
+    attempt: StoredAttempt,
+    verdict: Over,
+    own: Sequence[Seen],
+    rules: policy.Policy,
+    at: datetime,
+) -> list[Entry]:
+    """Decide by the policy what follows an ending without success."""
+    job = jobs.get(connection, attempt.job)
+    resources = resources_of(job)
+    history = _history(connection, job)
+    step = max([seen.checkpoint_step for seen in own] + [past.checkpoint_step for past in history], default=-1)
+    before = max((past.checkpoint_step for past in history), default=-1)
+    outcome = verdict.seen.outcome if verdict.seen else None
+    failure = policy.Failure(
+        cause=verdict.cause,
+        node=verdict.node,
+        error=verdict.error,
+        ready=verdict.seen is not None and verdict.seen.ready is not None,
+        checkpoint_step=step,
+    )
+    began = verdict.seen.started.at if verdict.seen else None
+    decision = policy.decide(
+        policy.Situation(
+            job=job.id,
+            attempt=attempt.number,
+            now=at,
+            failure=failure,
+            earlier=history,
+            ran_seconds=(at - began).total_seconds() if began else 0.0,
+            start_step=before,
+            several_nodes=attempt.backend == BackendName.SLURM,
+            foreign_gpu_memory=policy.others_used_memory(verdict.error, _parts(attempt)),
+            memory_mb=resources.memory_mb,
+            peak_memory_mb=outcome.peak_memory_mb if outcome else 0.0,
+            retry_oom_factor=float(job.launching.options.get("retry_oom_mem", 0)),
+            minutes=resources.minutes,
+        ),
+        rules,
+    )
+    made: list[Entry] = [
+        Ended(
+            job=job.id,
+            attempt=attempt.number,
+            cause=decision.cause,
+            then=decision.then.value,
+            error=decision.error,
+            not_before=at + decision.delay if decision.delay > timedelta() else None,
+            evidence=verdict.evidence,
+            decision=decision.sentence,
+            node=verdict.node,
+            checkpoint_step=step,
+            memory_mb=decision.memory_mb,
+            at=at,
+        )
+    ]
+    if decision.strike:
+        struck = _blamed(attempt, verdict, decision.cause)
+        made += [Strike(node=node, cause=decision.cause, job=job.id, at=at) for node in struck]
+    return made
+
+
+def _history(connection: Connection, job: jobs.StoredJob) -> list[policy.Failure]:
+    """This generation's earlier endings, oldest first; attempts that were never launched do not count."""
+    runs = executions.of_job(connection, job.id)
+    return [
+        policy.Failure(
+            cause=past.cause,
+            node=past.node,
+            error=next((run.error for run in reversed(runs) if run.attempt == past.number and run.error), None),
+            ready=any(run.ready_at is not None for run in runs if run.attempt == past.number),
+            checkpoint_step=past.checkpoint_step,
+        )
+        for past in attempts.of_job(connection, job.id)
+        if past.generation == job.generation
+        and past.state is AttemptState.ENDED
+        and past.cause is not None
+        and past.cause is not Cause.CANCELLED
+    ]
+
+
+def _blamed(attempt: StoredAttempt, verdict: Over, cause: Cause) -> tuple[str, ...]:
+    """What a strike goes to: the node, or the local GPUs it had.
+
+    The only host is never struck, and no GPU for a reboot or a kill: those end whatever ran, on every GPU alike.
+    """
+    if attempt.backend == BackendName.LOCAL:
+        return tuple(slots.slot_gpus(attempt.slot)) if attempt.slot and cause in _OF_A_GPU else ()
+    return (verdict.node,) if verdict.node else ()
+
+
+def _parts(attempt: StoredAttempt) -> int:
+    """How many jobs a GPU of its slot was divided between."""
+    return max((share.parts for share in slots.parse_slot(attempt.slot)), default=1) if attempt.slot else 1
