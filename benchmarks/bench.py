@@ -157,7 +157,7 @@ def large_store(folder: Path, jobs: int) -> list[Row]:
     ]
 
 
-CLAIM = 64
+CLAIM = 256  # as many as the supervisor looks at for local slots in one cycle
 
 
 def _claim(root: Path, worker: int, quota: int) -> tuple[int, list[int]]:

@@ -95,7 +95,6 @@ class Job(Table):
         Index("job_queue", "id", sqlite_where=text("state = 'queued'")),
         Index("job_waiting", "id", sqlite_where=text("state = 'waiting'")),
         Index("job_by_state", "study_id", "state", "kind", "id"),
-        Index("job_by_config", "config_id"),
     )
 
 

@@ -105,8 +105,6 @@ CREATE TABLE job (
     FOREIGN KEY(launch_id) REFERENCES launch (id)
 )
 --
-CREATE INDEX job_by_config ON job (config_id)
---
 CREATE INDEX job_by_state ON job (study_id, state, kind, id)
 --
 CREATE INDEX job_queue ON job (id) WHERE state = 'queued'
