@@ -26,6 +26,8 @@ from jobs.records import MOST_EPOCHS, MetricLine
 GRACE_SECONDS = 25.0
 READY_SECONDS = 10.0
 POLL_SECONDS = 0.02
+SIGNALS_DIFFER_SECONDS = 0.5
+"""So much later than its program a worker may be told to stop by the same scancel or preemption."""
 
 
 def fill(argv: tuple[str, ...], values: Mapping[str, Any]) -> list[str]:
@@ -109,7 +111,19 @@ def _follow(
             _signal_group(child, stop_signal)
         elif asked is not None and time.monotonic() - asked > GRACE_SECONDS:
             _signal_group(child, signal.SIGKILL)
+    if child.returncode and asked is None:
+        # SLURM signals every process of a job, so the program may be gone before its signal has reached us.
+        asked = _asked_soon(context)
     return child.returncode, asked is not None
+
+
+def _asked_soon(context: Context) -> float | None:
+    deadline = time.monotonic() + SIGNALS_DIFFER_SECONDS
+    while not context.stop_requested():
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(POLL_SECONDS)
+    return time.monotonic()
 
 
 def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:

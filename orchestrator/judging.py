@@ -6,7 +6,7 @@ Evidence in this order: outcome files, the machines' own record, silence. Absent
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from db.attempts import StoredAttempt
 from jobs.words import AttemptState, BackendName, Cause
@@ -18,6 +18,8 @@ STALE_SECONDS = 60.0
 LOST_CYCLES = 3
 SETTLE_SECONDS = 5.0
 """How long to wait for an outcome file after the machines say that a job ended: shared folders lag (batchtools #85)."""
+STOPPING_CAUSES = (Cause.CANCELLED, Cause.NODE_FAILURE, Cause.PREEMPTED, Cause.TIMEOUT)
+"""Why SLURM asks a job to stop, in the words of its own record."""
 UNSEEN_SECONDS = 60.0
 """A submission that no source knows may be this young and still be on its way."""
 
@@ -108,7 +110,11 @@ def _with_outcome(case: Case, newest: Seen) -> Verdict:
     if phase in (Phase.PENDING, Phase.HELD):
         return Requeued()
     if phase is Phase.ENDED and (not outcome.requeued or case.ended_seconds >= SETTLE_SECONDS):
-        return over
+        # A worker that was asked to stop does not know why; SLURM's record may.
+        told = observation.cause if observation else None
+        if observation is None or told not in STOPPING_CAUSES:
+            return over
+        return replace(over, cause=told, evidence=(*over.evidence, *observation.evidence))
     if phase is Phase.ABSENT and case.attempt.absent + 1 >= LOST_CYCLES:
         return over
     return Nothing()
