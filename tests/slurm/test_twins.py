@@ -1,4 +1,4 @@
-"""slurmd alone dies: its jobs carry on unseen while SLURM starts them again elsewhere. One of the two results counts."""
+"""slurmd alone dies: its jobs carry on unseen while SLURM starts them again elsewhere. One result counts."""
 
 from __future__ import annotations
 
