@@ -123,7 +123,7 @@ def code_changed(connection: Connection, study: str, limit: int) -> tuple[int, l
 def may_have_news(connection: Connection) -> bool:
     """Whether any execution may have written what the store does not hold yet.
 
-    Of attempts that live, or that were given up while a late success could still close their job.
+    Of jobs that are open, or that a late success could still close; what comes after that is not worth a look.
     """
     return bool(
         connection.exec_driver_sql(
