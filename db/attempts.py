@@ -74,6 +74,17 @@ def live(connection: Connection) -> list[StoredAttempt]:
     return [_stored(row) for row in connection.exec_driver_sql(sql)]
 
 
+def doomed(connection: Connection) -> list[StoredAttempt]:
+    """Those of `live` that are to be gone."""
+    return [_stored(row) for row in connection.exec_driver_sql(_SELECT + "WHERE a.doomed = 1 ORDER BY a.id")]
+
+
+def any_live(connection: Connection) -> bool:
+    """Whether `live` has any."""
+    found = connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM attempt WHERE state != 'ended' OR doomed = 1)")
+    return bool(found.scalar_one())
+
+
 def of_job(connection: Connection, job: int) -> list[StoredAttempt]:
     """The attempts of a job, oldest first."""
     sql = _SELECT + "WHERE a.job_id = ? ORDER BY a.number"

@@ -271,7 +271,7 @@ class Supervisor:
     ) -> None:
         """End what nobody wants any more, until the machines are seen without it."""
         with self.store.read() as connection:
-            doomed = [attempt for attempt in attempts.live(connection) if attempt.doomed]
+            doomed = attempts.doomed(connection)
         gone = []
         for name in observe:
             mine = [attempt for attempt in doomed if attempt.backend == name]
@@ -340,7 +340,7 @@ class Supervisor:
         found = jobs.counts(connection)
         moving = found[JobState.SUBMITTED] + found[JobState.RUNNING]
         queued = found[JobState.QUEUED]
-        if moving or attempts.live(connection):
+        if moving or attempts.any_live(connection):
             return False
         return queued == 0 or bool(result.stopped)
 
