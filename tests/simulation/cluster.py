@@ -275,9 +275,9 @@ class Cluster:
             if worker.node == node.name and worker.alive and id(worker) not in known and self.random.random() < 0.5:
                 worker.kill()
         for task in self.tasks:
-            gone = task.worker is not None and not task.worker.alive
-            if gone and task.state == "RUNNING" and task.node == node.name:
-                self.end(task, "COMPLETED")
+            worker = task.worker
+            if worker is not None and not worker.alive and task.state == "RUNNING" and task.node == node.name:
+                self._left(task, worker, *worker.exit)
         self.kick()
 
     # ---- records

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from sqlite3 import Connection
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
 
 from db import journal
-from db.store import Store
 from jobs.files import read_json
 from jobs.layout import Layout
 from jobs.records import Started
@@ -28,7 +27,8 @@ def require(holds: bool, sentence: str) -> None:
 
 
 def rows(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in connection.exec_driver_sql(sql)]
+    """The answer of one query."""
+    return connection.execute(sql).fetchall()
 
 
 def essence(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
@@ -65,22 +65,21 @@ class Invariants:
         """Cancelled by the user, and not retried since."""
         self._results: dict[int, tuple[Any, ...]] = {}
 
-    def after_step(self, store: Store) -> None:
+    def after_step(self, connection: Connection) -> None:
         """No job lost, no result counted twice or changed, one live attempt at most, a journal without gap."""
-        with store.read() as connection:
-            states = dict(rows(connection, "SELECT id, state FROM job"))
-            generations = dict(rows(connection, "SELECT id, generation FROM job"))
-            live = [job for (job,) in rows(connection, "SELECT job_id FROM attempt WHERE state != 'ended'")]
-            results = {
-                row[0]: row
-                for row in rows(
-                    connection,
-                    "SELECT r.job_id, r.generation, r.metrics, a.number, e.name FROM result r "
-                    "JOIN execution e ON e.id = r.execution_id JOIN attempt a ON a.id = e.attempt_id",
-                )
-            }
-            counts = rows(connection, "SELECT state, sum(n) FROM job_count GROUP BY state HAVING sum(n) != 0")
-            (sequence,) = rows(connection, "SELECT value FROM setting WHERE name = 'journal_seq'")[0]
+        states = dict(rows(connection, "SELECT id, state FROM job"))
+        generations = dict(rows(connection, "SELECT id, generation FROM job"))
+        live = [job for (job,) in rows(connection, "SELECT job_id FROM attempt WHERE state != 'ended'")]
+        results = {
+            row[0]: row
+            for row in rows(
+                connection,
+                "SELECT r.job_id, r.generation, r.metrics, a.number, e.name FROM result r "
+                "JOIN execution e ON e.id = r.execution_id JOIN attempt a ON a.id = e.attempt_id",
+            )
+        }
+        counts = rows(connection, "SELECT state, sum(n) FROM job_count GROUP BY state HAVING sum(n) != 0")
+        (sequence,) = rows(connection, "SELECT value FROM setting WHERE name = 'journal_seq'")[0]
         lost = self.submitted - states.keys()
         require(not lost, f"jobs {sorted(lost)} are lost")
         require(len(live) == len(set(live)), f"a job has two live attempts: {sorted(live)}")
@@ -113,32 +112,33 @@ class Invariants:
         right = outcome is not None and outcome.ending == "success" and msgspec.json.decode(metrics) == outcome.result
         require(right, f"job {job} has the numbers {metrics}, its execution {name} ended with {outcome}")
 
-    def metrics(self, store: Store) -> None:
+    def metrics(self, connection: Connection) -> None:
         """The epochs counted for a result are those of its one execution, all of them."""
-        with store.read() as connection:
-            for job, row in self._results.items():
-                path = self.layout.attempt(job, row[3]) / row[4]
-                want = {line.epoch: line.values["test_accuracy"] for line in self.ledger.lines[path]}
-                have = dict(
-                    rows(
-                        connection,
-                        "SELECT epoch, value FROM metric WHERE execution_id = "
-                        f"(SELECT execution_id FROM result WHERE job_id = {job})",
-                    )
+        for job, row in self._results.items():
+            path = self.layout.attempt(job, row[3]) / row[4]
+            want = {line.epoch: line.values["test_accuracy"] for line in self.ledger.lines[path]}
+            have = dict(
+                rows(
+                    connection,
+                    "SELECT epoch, value FROM metric WHERE execution_id = "
+                    f"(SELECT execution_id FROM result WHERE job_id = {job})",
                 )
-                require(have == want, f"job {job}: epochs {have} are counted, its execution {row[4]} has {want}")
-
-    def at_end(self, store: Store, stopped: Mapping[str, str], living: Collection[str]) -> None:
-        """Every job ended or says why not, no success was missed, nothing of ours is left on the cluster."""
-        self.after_step(store)
-        self.metrics(store)
-        with store.read() as connection:
-            states = dict(rows(connection, "SELECT id, state FROM job"))
-            generations = dict(rows(connection, "SELECT id, generation FROM job"))
-            silent = rows(
-                connection,
-                "SELECT id FROM job WHERE state = 'failed' AND (error IS NULL OR error = '' OR cause IS NULL)",
             )
+            require(have == want, f"job {job}: epochs {have} are counted, its execution {row[4]} has {want}")
+
+    def at_end(self, connection: Connection, stopped: Mapping[str, str], living: Collection[str]) -> None:
+        """Every job ended or says why not, no success was missed, nothing of ours is left on the cluster."""
+        self.after_step(connection)
+        self.metrics(connection)
+        states = dict(rows(connection, "SELECT id, state FROM job"))
+        generations = dict(rows(connection, "SELECT id, generation FROM job"))
+        silent = rows(
+            connection,
+            "SELECT id FROM job WHERE state = 'failed' AND (error IS NULL OR error = '' OR cause IS NULL)",
+        )
+        children = rows(connection, "SELECT count(*) FROM job WHERE seed >= 1000000")[0][0]
+        asked = sum(len(self.ledger.natures[job].spawn) for job in self._results if job in self.ledger.natures)
+        require(children == asked, f"accepted results asked for {asked} jobs, and there are {children}")
         require(not silent, f"failed jobs {silent} do not say why")
         open_states = {JobState.SUBMITTED, JobState.RUNNING, *(() if stopped else (JobState.QUEUED,))}
         unended = {job: state for job, state in states.items() if state in open_states}

@@ -86,6 +86,8 @@ class Worker:
         self.leave = leave
         self.requeue = requeue
         self.alive = True
+        self.exit = (0, 0)
+        """Code and signal, once it is gone."""
         self.began = clock.seconds
         self.stop = Stop()
         self.path: Path | None = None
@@ -127,7 +129,7 @@ class Worker:
 
     def _end(self, code: int, signal: int = 0) -> None:
         if self.alive:
-            self.alive = False
+            self.alive, self.exit = False, (code, signal)
             self.leave(code, signal)
 
     def _start(self) -> None:
