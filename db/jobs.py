@@ -136,7 +136,8 @@ def _stored(row: Any) -> StoredJob:
 
 def get(connection: Connection, job: int) -> StoredJob:
     """The job of that id. Raises BadInput."""
-    row = connection.exec_driver_sql(_SELECT + "WHERE j.id = ?", (job,)).one_or_none()
+    known = 0 < job < 2**63  # SQLite's integers
+    row = connection.exec_driver_sql(_SELECT + "WHERE j.id = ?", (job,)).one_or_none() if known else None
     if row is None:
         raise BadInput(f"there is no job {job}: 'orch status' lists the jobs")
     return _stored(row)

@@ -112,7 +112,7 @@ class Store:
     def _check_owner(self) -> None:
         try:
             owner = self.root.stat().st_uid
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
             raise StoreError(f"cannot look into the store {self.root}: {error.strerror}") from None

@@ -12,7 +12,7 @@ from db.jobs import Ensured
 from db.store import Store
 from jobs import fingerprint
 from jobs.command import fill
-from jobs.errors import BadInput
+from jobs.errors import BadInput, StoreError
 from jobs.files import now
 from jobs.kind import kind_named
 from jobs.layout import Layout
@@ -80,8 +80,12 @@ def submit(root: Path, settings: Settings, request: Request, *, dry_run: bool = 
 
 def _rehearse(settings: Settings, request: Request) -> Submitted:
     """What a submit to an empty store would do."""
-    with tempfile.TemporaryDirectory(prefix="orch-") as folder:
-        return _submit(Store(Path(folder) / ".orch", create=True), settings, request, dry_run=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="orch-") as folder:
+            return _submit(Store(Path(folder) / ".orch", create=True), settings, request, dry_run=True)
+    except OSError as error:
+        text = f"temporary files cannot be written ({error.strerror}): name a folder for them with TMPDIR"
+        raise StoreError(text) from None
 
 
 def _submit(store: Store, settings: Settings, request: Request, *, dry_run: bool) -> Submitted:
@@ -125,6 +129,8 @@ def _submit(store: Store, settings: Settings, request: Request, *, dry_run: bool
 
 def _orders(request: Request, values: Mapping[str, Any]) -> list[Order]:
     kind = kind_named(request.kind)
+    if request.repeats < 1:
+        raise BadInput(f"--repeats must be at least 1 (got {request.repeats})")
     if request.kind != "command":
         if request.grid:
             raise BadInput("--grid is for 'orch submit command': other kinds take --set")

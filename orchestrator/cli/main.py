@@ -113,10 +113,15 @@ def _defect(error: Exception) -> None:
     import tempfile
     import traceback
 
-    with tempfile.NamedTemporaryFile("w", prefix="orch-defect-", suffix=".txt", delete=False) as handle:
-        handle.write(f"{sys.argv}\n")
-        traceback.print_exception(error, file=handle)
-    _say(f"Error: a defect of orch ({type(error).__name__}: {error}); please report it with {handle.name}")
+    what = f"a defect of orch ({type(error).__name__}: {error})"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="orch-defect-", suffix=".txt", delete=False) as handle:
+            handle.write(f"{sys.argv}\n")
+            traceback.print_exception(error, file=handle)
+        _say(f"Error: {what}; please report it with {handle.name}")
+    except OSError:
+        _say(f"Error: {what}; please report it with what follows")
+        traceback.print_exception(error)
     if os.environ.get("ORCH_DEBUG"):
         raise error
 

@@ -18,11 +18,13 @@ def command(store_path: Path | None) -> None:
     Example:
       orch rebuild
     """
+    from rich.console import Console
     from rich.progress import Progress
 
     from orchestrator.rebuilding import rebuild_all
 
-    with Progress(transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("reading executions", total=None)
         store = rebuild_all(store_path, lambda done, total: bar.update(task, completed=done, total=total))
     click.echo(f"rebuilt {store.layout.database}")
