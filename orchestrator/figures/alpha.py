@@ -47,7 +47,7 @@ def scale(alphas: Sequence[AlphaMap]) -> float:
 
 def _draw(data: FigureData, alphas: Sequence[AlphaMap], what: str) -> Figure:
     if not alphas:
-        raise NothingToDraw(f"nothing to draw: no search has written its α yet ({what.lower()})")
+        raise NothingToDraw(f"nothing to draw: no such search has written its α yet ({what.lower()})")
     columns = min(len(alphas), 3 if len(alphas) != 4 else 2)
     lines = ceil(len(alphas) / columns)
     figure = canvas(4.0 * columns + 1.0, 3.9 * lines + 0.6)

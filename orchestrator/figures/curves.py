@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from db.rows import Curve
 from orchestrator.figures.data import FigureData, NothingToDraw
-from orchestrator.figures.style import BLUE, DASHES, VERMILION, canvas, colour, title
+from orchestrator.figures.style import BLUE, DASHES, VERMILION, canvas, colour, heading, title, whole_numbers
 from orchestrator.statistics import summarize
 from orchestrator.tables.cells import ACCURACY
 
@@ -35,6 +35,7 @@ def search(data: FigureData) -> Figure:
         name = f"{method}, {'pretrained' if pretrained else 'from scratch'}"
         look = (VERMILION if pretrained else BLUE, dashes)
         _band(axes, members, ACCURACY, name, look)
+    whole_numbers(axes)
     axes.set_xlabel("search epoch")
     axes.set_ylabel("test accuracy (%)")
     figure.legend(loc="outside lower center", ncols=2)
@@ -50,15 +51,19 @@ def learning(data: FigureData) -> Figure:
         have = sorted({name for curve in data.curves for _, values in curve.points for name in values})
         known = f" (known: {', '.join(have)})" if have else ""
         raise NothingToDraw(f"nothing to draw: no job has reported the per-epoch metric '{metric}'{known}")
-    figure = canvas(7.2, 4.4)
-    axes = figure.add_subplot()
-    for index, (name, members) in enumerate(sorted(groups.items(), key=lambda group: _natural(group[0]))):
-        _band(axes, members, metric, str(name), (colour(index), DASHES[index // 7 % len(DASHES)]))
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(metric.replace("_", " ") + (" (%)" if metric.endswith("accuracy") else ""))
-    figure.legend(loc="outside lower center", ncols=2)
+    kinds = sorted({members[0].kind for members in groups.values()})
+    figure = canvas(8.4, 0.8 + 2.9 * len(kinds))
+    for line, kind in enumerate(kinds):
+        axes = figure.add_subplot(len(kinds), 1, line + 1)
+        own = {name: members for name, members in groups.items() if members[0].kind == kind}
+        for index, name in enumerate(sorted(own, key=_natural)):
+            _band(axes, own[name], metric, name, (colour(index), DASHES[index // 7 % len(DASHES)]))
+        whole_numbers(axes)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(metric.replace("_", " ") + (" (%)" if metric.endswith("accuracy") else ""))
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     n = sum(len(members) for members in groups.values())
-    title(axes, f"Learning curves: {metric.replace('_', ' ')}", f"{data.setting()}, n = {n} jobs; band: ± std")
+    heading(figure, f"Learning curves: {metric.replace('_', ' ')}", f"{data.setting()}, n = {n} jobs; band: ± std")
     return figure
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from db.rows import ResultRow
 from jobs.errors import BadInput
 from jobs.records import Edge
-from jobs.space import BLOCKS, LONG_SPAN, STAGE_CHANNELS, STAGES
+from jobs.space import BLOCKS, LONG_SPAN, STAGES
 from orchestrator.figures.data import FigureData, NothingToDraw
 from orchestrator.figures.style import BLACK, GREY, VERMILION, canvas, heading
 
@@ -125,15 +125,8 @@ def _legend(figure: Figure) -> None:
     from matplotlib.patches import Rectangle
 
     stages = [
-        Rectangle(
-            (0, 0),
-            1,
-            1,
-            facecolor=STAGE_COLOURS[stage],
-            edgecolor=BLACK,
-            label=f"{channels} channels, {32 >> stage} px",
-        )
-        for stage, channels in enumerate(STAGE_CHANNELS)
+        Rectangle((0, 0), 1, 1, facecolor=shade, edgecolor=BLACK, label=f"stage {stage + 1}, {32 >> stage} px")
+        for stage, shade in enumerate(STAGE_COLOURS)
     ]
     lines = [
         Line2D([], [], color=VERMILION, linewidth=1.7, label=f"span ≥ {LONG_SPAN}"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.figures.data import FigureData, NothingToDraw
-from orchestrator.figures.style import BLACK, GREY, MARKERS, METHODS, canvas, colour, title
+from orchestrator.figures.style import BLACK, GREY, MARKERS, METHODS, canvas, colour, title, whole_numbers
 from orchestrator.statistics import Line, deviation, mean, regress
 from orchestrator.tables.cells import ACCURACY, Cell
 from orchestrator.tables.keys import number
@@ -134,9 +134,14 @@ def _scatter(data: FigureData, metric: str, what: str) -> Figure:
     order = {name: [s for m, s in series if m == method].index(name) for method, name in series}
     for cloud in found:
         _draw_cloud(axes, cloud, markers[cloud.name], order[cloud.series])
+    bottom, top = axes.get_ylim()
     for _, name in series:
         for random in (False, True):
             _draw_line(axes, [c for c in found if c.series == name and c.random == random], order[name], metric)
+    # A wide band of a short line must not squeeze the points.
+    axes.set_ylim(bottom, min(top, 100.5))
+    if metric == "shortcuts":
+        whole_numbers(axes)
     axes.set_xlabel(LABELS[metric])
     axes.set_ylabel("test accuracy (%)")
     figure.legend(loc="outside right center")
@@ -209,8 +214,11 @@ def _draw_line(axes: Axes, found: Sequence[Cloud], order: int, metric: str) -> N
 
 def slope_text(line: Line, unit: str) -> str:
     """'slope 0.31 (0.12 to 0.50) % per M'."""
-    shown = f"slope {line.slope:.3g} ({line.interval.low:.3g} to {line.interval.high:.3g}) {unit}"
-    return shown.replace("-", "−")
+    slope, low, high = (
+        f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+        for value in (line.slope, line.interval.low, line.interval.high)
+    )
+    return f"slope {slope} ({low} to {high}) {unit}".replace("-", "−")
 
 
 def _points(cell: Cell | None, metric: str) -> tuple[list[float], list[float]]:

@@ -82,5 +82,12 @@ def heading(figure: Figure, what: str, detail: str) -> None:
     figure.supxlabel(detail, x=0.01, ha="left", fontsize=8, color=GREY)
 
 
+def whole_numbers(axes: Axes) -> None:
+    """Ticks of the x axis at whole numbers only: there is no epoch 1.5."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def colour(index: int) -> str:
     return CYCLE[index % len(CYCLE)]

@@ -28,9 +28,9 @@ class Grid:
     records: Sequence[Mapping[str, object]] = field(default_factory=tuple)
 
 
-SUPERSCRIPTS = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹˒")
-_PLAIN = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹˒", "0123456789,")
-_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹˒]+")
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_PLAIN = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+(?:,[⁰¹²³⁴⁵⁶⁷⁸⁹]+)*")
 _PLUS_MINUS = re.compile(r"(\d[\d.]*) ± (\d[\d.]*)")
 _TEX = {
     "\\": r"\textbackslash{}",

@@ -211,8 +211,8 @@ def _marks(row: Row, lang: Language, notes: list[str]) -> str:
     for note in own:
         if note not in notes:
             notes.append(note)
-        numbers.append(str(notes.index(note) + 1))
-    return ",".join(numbers).translate(SUPERSCRIPTS)
+        numbers.append(notes.index(note) + 1)
+    return ",".join(map(str, sorted(numbers))).translate(SUPERSCRIPTS)
 
 
 def _mark(number: int) -> str:
