@@ -154,7 +154,7 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
     twice = [key for key in sets if key in values]
     if twice:
         raise click.UsageError(f"--{twice[0].replace('_', '-')} and --set {twice[0]} set the same: give one of them")
-    values.update({key: _listed(kind, key, value) for key, value in sets.items()})
+    values = _listed(kind, {**values, **sets})
     if kind == "command":
         values["argv"] = list(given["argv"])
     slurm = {name: given[name] for name in ("partition", "account", "qos", "constraint", "exclude", "nodes")}
@@ -208,11 +208,18 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
         context.exit(wait(store, settings, request.study, quiet=given["as_json"]))
 
 
-def _listed(kind: str, key: str, value: str) -> Any:
-    """`readouts=2,4,6`: a comma list where the field is a tuple."""
-    if key == "readouts":
-        return [word.strip() for word in value.split(",")]
-    return value
+def _listed(kind: str, values: dict[str, Any]) -> dict[str, Any]:
+    """`readouts=2,4,6`: a comma list where the kind's field is a tuple."""
+    import typing
+
+    from jobs.kind import kind_named
+
+    hints = typing.get_type_hints(kind_named("search" if kind == GRAPH else kind).config)
+    tuples = {name for name, hint in hints.items() if typing.get_origin(hint) is tuple}
+    return {
+        key: [word.strip() for word in value.split(",")] if key in tuples and isinstance(value, str) else value
+        for key, value in values.items()
+    }
 
 
 def _check_options(options: dict[str, Any]) -> None:
