@@ -187,7 +187,8 @@ def slot_reason(store: Store, settings: Settings, detail: Detail, exclude: froze
     with store.read() as connection:
         live = [attempt for attempt in attempts.live(connection) if attempt.backend == BackendName.LOCAL]
         queued = jobs.dispatchable(connection, BackendName.LOCAL, now, QUEUE_LOOKED_AT)
-    wanted = [queued_job(job, frozenset()) for job in queued if job.id <= detail.job.id]
+        alone = attempts.crowded_out(connection)
+    wanted = [queued_job(job, frozenset(), alone=job.id in alone) for job in queued if job.id <= detail.job.id]
     if not any(job.job == detail.job.id for job in wanted):
         return None
     with suppress(OrchError):
