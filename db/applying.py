@@ -5,7 +5,6 @@ Everything follows from the entry (its times too), so that live use and a rebuil
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from functools import singledispatch
 
@@ -28,6 +27,7 @@ from db.entries import (
 from db.executions import began, supersede, vanished
 from db.text import encode, stamp
 from jobs.records import Architecture
+from jobs.space import architecture_hash
 from jobs.words import JobState
 
 
@@ -120,16 +120,10 @@ _INSERT_RESULT = (
 )
 
 
-def architecture_hash(architecture: Architecture) -> str:
-    """The name of a set of edges: 12 hex digits of the SHA-256 of its sorted edge list."""
-    text = ",".join(f"{i}-{j}" for i, j in sorted(architecture.edges))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
 def _architecture(connection: Connection, architecture: Architecture | None) -> str | None:
     if architecture is None:
         return None
-    name = architecture_hash(architecture)
+    name = architecture_hash(architecture.edges)
     connection.exec_driver_sql(
         "INSERT INTO architecture VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         (name, encode(sorted(architecture.edges)), len(architecture.edges)),

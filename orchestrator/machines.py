@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from jobs.errors import BadInput
@@ -30,11 +30,6 @@ def makers(layout: Layout, settings: Settings) -> dict[BackendName, Callable[[],
         return SlurmBackend(layout, settings=LaunchSettings(signal_delay_s=settings.slurm.signal_delay_seconds))
 
     return {BackendName.LOCAL: local, BackendName.SLURM: slurm}
-
-
-def pools_of(backend: Backend) -> Mapping[str, Collection[str]]:
-    """The partitions of a backend with their nodes (local: its devices)."""
-    return backend.pools()
 
 
 CONFIGURATIONS = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -20,7 +20,7 @@ from orchestrator.clock import Clock, SystemClock
 from orchestrator.dispatch import MOST_AT_ONCE, Dispatcher, live_attempt
 from orchestrator.ingestion import Ingestion, Seen
 from orchestrator.judging import Accept, Case, Over, Requeued, Running, Verdict, judge
-from orchestrator.machines import pools_of
+from orchestrator.placing import Pools, elsewhere, stopped_jobs
 from orchestrator.settings import Settings, hours
 from slurm import nodes
 from slurm.backend import AttemptKey, Backend, Observation, ObservationFailed, Phase
@@ -39,7 +39,9 @@ class Cycle:
     idle: bool = False
     """No job can move without a person."""
     stopped: dict[str, str] = field(default_factory=dict)
-    """Pool → sentence: all its nodes are bad, nothing is sent there."""
+    """Pool → sentence: all its nodes are bad, nothing is sent there, and jobs wait for it."""
+    held: int = 0
+    """How many queued jobs wait for such a pool."""
     silent: dict[str, str] = field(default_factory=dict)
     """Backend → why it did not answer."""
 
@@ -315,16 +317,20 @@ class Supervisor:
                 continue
             with self._asking(name, result):
                 backend = self.backend(name)
-                excluded = self._excluded(backend, strikes)
-                result.stopped.update(excluded.stopped)
+                pools = backend.pools() if strikes or failed_on else {}
+                excluded = self._excluded(pools, strikes)
+                held = stopped_jobs(mine, pools, excluded.stopped)
+                result.held += len(held)
+                if held:
+                    result.stopped.update(excluded.stopped)
                 if running and name == BackendName.SLURM:
                     backend.avoid([live_attempt(a) for a in running if not a.doomed], excluded.nodes)
-                if mine and not excluded.stopped:
-                    avoid = _elsewhere(failed_on, pools_of(backend)) if failed_on else {}
-                    sent += self.dispatcher.dispatch(backend, mine, running, excluded.nodes, avoid)
+                going = [job for job in mine if job.id not in held]
+                avoid = elsewhere(going, failed_on, pools)
+                sent += self.dispatcher.dispatch(backend, going, running, excluded.nodes, avoid)
         return sent > 0
 
-    def _excluded(self, backend: Backend, strikes: Sequence[nodes.Strike]) -> nodes.Exclusion:
+    def _excluded(self, pools: Pools, strikes: Sequence[nodes.Strike]) -> nodes.Exclusion:
         if not strikes:
             return nodes.Exclusion()
         wanted = self.settings.nodes
@@ -334,7 +340,7 @@ class Supervisor:
             exclude_for=hours(wanted.exclude_hours),
             largest_share=wanted.largest_share,
         )
-        return nodes.excluded(strikes, pools_of(backend), self.clock.now(), rules)
+        return nodes.excluded(strikes, pools, self.clock.now(), rules)
 
     def _idle(self, connection: Connection, result: Cycle) -> bool:
         found = jobs.counts(connection)
@@ -342,7 +348,7 @@ class Supervisor:
         queued = found[JobState.QUEUED]
         if moving or attempts.any_live(connection):
             return False
-        return queued == 0 or bool(result.stopped)
+        return queued <= result.held
 
     def leave(self) -> bool:
         """Give up the lease if there is still nothing to do; checked and done in one transaction."""
@@ -361,18 +367,6 @@ class Supervisor:
 def _success(items: Sequence[Seen]) -> Seen | None:
     found = [s for s in items if s.outcome is not None and s.outcome.ending == "success" and s.complete and s.changed]
     return min(found, key=lambda seen: seen.outcome.at if seen.outcome else seen.started.at, default=None)
-
-
-def _elsewhere(
-    failed_on: Mapping[int, frozenset[str]], pools: Mapping[str, Collection[str]]
-) -> dict[int, frozenset[str]]:
-    """The nodes that each job is kept off, as long as some other node of every pool is left to it."""
-    return {
-        job: known
-        for job, failed in failed_on.items()
-        if (known := frozenset(node for nodes in pools.values() for node in nodes if node in failed))
-        and all(set(nodes) - known for nodes in pools.values())
-    }
 
 
 def _quiet(attempt: StoredAttempt, verdict: Verdict | None) -> bool:

@@ -159,4 +159,7 @@ class Backend(Protocol):
         """
 
     def pools(self) -> Mapping[str, Collection[str]]:
-        """The partitions with the names of all their nodes (local: one pool of devices). Raises ObservationFailed."""
+        """The partitions with the names of all their nodes, the default one first (local: one pool of devices).
+
+        Raises ObservationFailed.
+        """

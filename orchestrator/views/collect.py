@@ -19,6 +19,7 @@ from jobs import files
 from jobs.errors import BadInput, OrchError
 from jobs.records import MetricLine
 from jobs.words import BackendName, JobState
+from orchestrator import notices
 from orchestrator.settings import Settings
 from orchestrator.views import status as view
 from orchestrator.views.progress import Progress, progress
@@ -31,8 +32,6 @@ TAIL_BYTES = 16_384
 FIRST_FEW = 5
 QUEUE_LOOKED_AT = 5000
 NEWEST_FIRST = (JobState.FAILED, JobState.SUCCEEDED)
-STOPPED = "stopped"
-"""A file in the store's folder in which the supervisor says why it sends nothing."""
 
 
 def study_of(connection: Connection, explicit: str | None, settings: Settings) -> str:
@@ -153,18 +152,23 @@ def tail(path: Path, most: int) -> bytes:
 
 def pools(store: Store, settings: Settings, name: BackendName) -> Mapping[str, frozenset[str]]:
     """The pools of nodes of a backend; none where its machines do not answer."""
-    from orchestrator.machines import makers, pools_of
+    from orchestrator.machines import makers
 
     with suppress(OrchError):
         backend = makers(store.layout, settings)[name]()
-        return {pool: frozenset(nodes) for pool, nodes in pools_of(backend).items()}
+        return {pool: frozenset(nodes) for pool, nodes in backend.pools().items()}
     return {}
 
 
 def stopped(store: Store) -> str | None:
     """Why the supervisor sends nothing (all nodes bad), as it wrote it down."""
-    text = tail(store.root / STOPPED, TAIL_BYTES).decode(errors="replace").strip()
-    return f"dispatch has stopped: {text}" if text else None
+    found = notices.read(store)
+    lines = (
+        [*found.stopped.values(), *(f"{name} does not answer: {text}" for name, text in found.silent.items())]
+        if found
+        else []
+    )
+    return "; ".join(lines) or None
 
 
 def progress_of(store: Store, detail: Detail, now: datetime) -> Progress | None:
