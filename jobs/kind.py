@@ -99,7 +99,8 @@ class JobKind:
             what, _, where = text.partition(" - at `$.")
             key = where.rstrip("`")
             given = f" (got {merged[key]!r})" if key in merged else ""
-            raise BadInput(f"bad value for '{key or self.name}' of {self.name}: {what}{given}") from None
+            wanted = what.partition(", got")[0] if given else what
+            raise BadInput(f"bad value for '{key or self.name}' of {self.name}: {wanted}{given}") from None
 
     def keys(self, config: Config, seeds: Iterable[int]) -> list[str]:
         """The job key per seed: hash of kind, kind version, canonical config (defaults left out) and seed."""

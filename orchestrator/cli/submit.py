@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,8 @@ def _kind_command(name: str) -> click.Command:
         "evaluate": "orch submit evaluate --architecture vgg19 --seeds 10",
         "search": "orch submit search --method A --seeds 10",
     }.get(name, f"orch submit {name} --seeds 10")
-    help_text = f"{kind.help}\n\n\b\nExample:\n  {example}"
+    about = inspect.cleandoc(kind.config.__doc__ or "")
+    help_text = f"{kind.help}\n\n{about}\n\n\b\nExample:\n  {example}"
     return click.Command(
         name,
         params=[*parameters, *_shared()],
