@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
@@ -20,13 +21,14 @@ from orchestrator.clock import Clock, SystemClock
 from orchestrator.dispatch import MOST_AT_ONCE, Dispatcher, live_attempt
 from orchestrator.ingestion import Ingestion, Seen
 from orchestrator.judging import Accept, Case, Over, Requeued, Running, Verdict, judge
-from orchestrator.placing import Pools, elsewhere, stopped_jobs
+from orchestrator.placing import Pools, elsewhere, pools_of_job, stopped_jobs
 from orchestrator.settings import Settings, hours
 from slurm import nodes
 from slurm.backend import AttemptKey, Backend, Observation, ObservationFailed, Phase
 
 LEAVING_SECONDS = 30.0
 """How long a worker may take to be gone after its outcome, before it is ended."""
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 LATE_SECONDS = 20.0
 """How often to look for outcomes of attempts that were given up."""
 
@@ -309,20 +311,26 @@ class Supervisor:
             strikes = [
                 nodes.Strike(node=s.node, at=s.at, cause=Cause(s.cause)) for s in health.strikes(connection, since)
             ]
+            # What is put off waits for a node as well: without it, a stop would come and go with every backoff.
+            later = dict(queued)
+            if strikes:
+                later = {name: jobs.dispatchable(connection, name, END_OF_TIME, MOST_AT_ONCE[name]) for name in observe}
         sent = 0
         for name in observe:
             mine = queued[name]
             running = [attempt for attempt in live if attempt.backend == name]
-            if not mine and not running:
+            if not later[name] and not running:
                 continue
             with self._asking(name, result):
                 backend = self.backend(name)
                 pools = backend.pools() if strikes or failed_on else {}
                 excluded = self._excluded(pools, strikes)
-                held = stopped_jobs(mine, pools, excluded.stopped)
+                held = stopped_jobs(later[name], pools, excluded.stopped)
                 result.held += len(held)
-                if held:
-                    result.stopped.update(excluded.stopped)
+                concerned = {
+                    pool for job in later[name] if job.id in held for pool in pools_of_job(job.launching.options, pools)
+                }
+                result.stopped.update({pool: text for pool, text in excluded.stopped.items() if pool in concerned})
                 if running and name == BackendName.SLURM:
                     backend.avoid([live_attempt(a) for a in running if not a.doomed], excluded.nodes)
                 going = [job for job in mine if job.id not in held]
