@@ -41,6 +41,13 @@ def take(folder: Path) -> Fingerprint:
     )
 
 
+def changed(submitted: Fingerprint, here: Fingerprint) -> bool:
+    """Whether a worker runs other code than the job was submitted with; without git, only orch's own is compared."""
+    if (submitted.version, submitted.source) != (here.version, here.source):
+        return True
+    return here.commit is not None and (submitted.commit, submitted.diff) != (here.commit, here.diff)
+
+
 def _git(folder: Path, *words: str) -> bytes | None:
     try:
         done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, timeout=20, check=False)

@@ -91,7 +91,7 @@ class Execution:
 
     def _code_changed(self) -> bool:
         submitted = self.job.fingerprint
-        return submitted is not None and fingerprint.take(Path(self.job.cwd or ".")) != submitted
+        return submitted is not None and fingerprint.changed(submitted, fingerprint.take(Path(self.job.cwd or ".")))
 
     def run(self) -> None:
         """Run the job and write its outcome; returns whatever happened, since the outcome says it all."""

@@ -254,7 +254,7 @@ class Supervisor:
             started=success.started,
             metrics=outcome.result,
             architecture=outcome.architecture,
-            flags={**outcome.flags, **({"code_changed": "yes"} if success.started.code_changed else {})},
+            flags=outcome.flags,
             at=self.clock.now(),
         )
         spawning.spawn(writer, job, outcome.spawn, self.clock.now())
