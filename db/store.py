@@ -29,6 +29,9 @@ VERSION = "0001"
 PATIENCE_SECONDS = 60.0
 """How long a command waits for a lock that somebody else holds."""
 
+BUSY_MILLISECONDS = 5000
+"""SQLite's own patience, which is part of ours: its waiting takes turns less fairly."""
+
 NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "lustre", "gpfs", "beegfs", "cifs", "smb3", "smbfs", "fuse.sshfs", "ceph", "fuse.glusterfs", "9p"}
 )
@@ -127,7 +130,7 @@ class Store:
         @event.listens_for(engine, "connect")
         def on_connect(connection: sqlite3.Connection, record: object) -> None:
             connection.isolation_level = None  # BEGIN is ours (see "begin" below)
-            connection.execute("PRAGMA busy_timeout = 5000")
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA synchronous = FULL")
 
@@ -176,8 +179,7 @@ class Store:
     def _transaction(self, begin: str) -> Iterator[Connection]:
         """One transaction; waits for locks with jitter up to PATIENCE_SECONDS. Driver errors become StoreError."""
         try:
-            with self._engine.connect().execution_options(begin=begin) as connection:
-                self._begin(connection)
+            with self._begun(begin) as connection:
                 yield connection
                 self._commit(connection)
         except IntegrityError:
@@ -185,17 +187,24 @@ class Store:
         except DatabaseError as error:
             raise self._translated(error.orig or error) from None
 
-    def _begin(self, connection: Connection) -> None:
+    def _begun(self, begin: str) -> Connection:
+        """A connection inside a transaction that has its lock."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                connection.begin()
-                return
+                connection = self._engine.connect().execution_options(begin=begin)
+                try:
+                    connection.begin()
+                    connection.exec_driver_sql(
+                        "SELECT 1 FROM sqlite_master"
+                    )  # a deferred BEGIN locks when it reads
+                except BaseException:
+                    connection.close()
+                    raise
+                return connection
             except OperationalError as error:
                 if "locked" not in str(error.orig) or time.monotonic() > deadline:
                     raise
-                if connection.in_transaction():
-                    connection.get_transaction().rollback()  # type: ignore[union-attr]
                 time.sleep(random.uniform(0.01, 0.2))
 
     def _commit(self, connection: Connection) -> None:
