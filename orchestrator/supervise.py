@@ -14,7 +14,7 @@ from types import FrameType
 from db import jobs, lease
 from db.store import LeaseLost, Store
 from jobs.errors import OrchError, StoreError
-from jobs.words import BackendName
+from jobs.words import BackendName, JobState
 from orchestrator import notices
 from orchestrator.machines import makers
 from orchestrator.notices import Notices
@@ -87,18 +87,25 @@ def run(
         elif not follow:
             return None
         time.sleep(FOLLOW_SECONDS)
-        if until_idle and _nothing_left(store):
-            return Cycle(idle=True)
+        if until_idle and (idle := _idle_elsewhere(store)):
+            report(idle)
+            return idle
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
-def _nothing_left(store: Store) -> bool:
+def _idle_elsewhere(store: Store) -> Cycle | None:
+    """The state of a store that another supervisor holds, where nothing can move there without a person."""
     with store.read() as connection:
         found = jobs.counts(connection)
-    return not any(n for state, n in found.items() if state in ("queued", "submitted", "running"))
+    if found[JobState.SUBMITTED] + found[JobState.RUNNING]:
+        return None
+    if not found[JobState.QUEUED]:
+        return Cycle(idle=True)
+    noticed = notices.read(store)
+    return Cycle(idle=True, stopped=noticed.stopped) if noticed and noticed.stopped else None
 
 
 def _supervise(
@@ -107,7 +114,8 @@ def _supervise(
     supervisor = Supervisor(store, makers(store.layout, settings), settings, number)
     pace = Pace(settings.supervisor.poll_seconds, settings.supervisor.poll_most_seconds)
     idle_since: float | None = None
-    said: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    noticed = notices.read(store)  # by the supervisor before this one
+    said = (noticed.stopped, noticed.silent) if noticed else ({}, {})
     path = store.root / WAKE
     try:
         while True:
