@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from jobs.files import names, read_json
 from jobs.layout import Layout
 from jobs.records import MetricLine, Outcome, Ready, Started
 from jobs.words import Cause
+
+log = logging.getLogger(__name__)
 
 LAG_SECONDS = 60.0
 """How long a shared folder may show an old size of a file: NFS caches attributes up to acregmax (nfs(5))."""
@@ -119,24 +122,33 @@ class Ingestion:
         self._seen: dict[tuple[int, int], dict[str, Seen]] = {}
 
     def look(self, attempts: Iterable[StoredAttempt]) -> dict[tuple[int, int], list[Seen]]:
-        """The executions of those attempts, oldest first. Reads files, touches no database."""
+        """The executions of those attempts, oldest first. Reads files, touches no database.
+
+        An attempt whose folder cannot be listed now (a stale handle, a server that is down) is left out.
+        """
         found = {}
         for attempt in attempts:
             key = (attempt.job, attempt.number)
-            known = self._seen.setdefault(key, {})
-            for path in self.layout.executions(*key):
-                if path.name not in known:
-                    started = read_json(path / "started.json", Started)
-                    if started is None:
-                        continue  # just made: it will be there at the next look
-                    known[path.name] = Seen(
-                        folder=path, started=started, heartbeat_at=self.monotonic(), monotonic=self.monotonic
-                    )
-                seen = known[path.name]
-                if not seen.complete or seen.changed or (seen.outcome and seen.outcome.ending == "interrupted"):
-                    seen.refresh()
-            found[key] = sorted(known.values(), key=lambda item: (item.started.restart, item.started.at, item.name))
+            try:
+                found[key] = self._look_at(*key)
+            except OSError as error:
+                log.warning("the files of job %d, attempt %d cannot be read now: %s", *key, error)
         return found
+
+    def _look_at(self, job: int, attempt: int) -> list[Seen]:
+        known = self._seen.setdefault((job, attempt), {})
+        for path in self.layout.executions(job, attempt):
+            if path.name not in known:
+                started = read_json(path / "started.json", Started)
+                if started is None:
+                    continue  # just made: it will be there at the next look
+                known[path.name] = Seen(
+                    folder=path, started=started, heartbeat_at=self.monotonic(), monotonic=self.monotonic
+                )
+            seen = known[path.name]
+            if not seen.complete or seen.changed or (seen.outcome and seen.outcome.ending == "interrupted"):
+                seen.refresh()
+        return sorted(known.values(), key=lambda item: (item.started.restart, item.started.at, item.name))
 
     def forget(self, keep: Iterable[tuple[int, int]]) -> None:
         """Drop what is no longer looked at."""

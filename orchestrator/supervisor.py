@@ -149,7 +149,12 @@ class Supervisor:
         seen = self.ingestion.look([*readable, *late])
         if late or not live:
             self.ingestion.forget([(a.job, a.number) for a in [*live, *late]])
-        verdicts = {a.id: self._judge(a, seen, observations, monotonic) for a in live if a.state != AttemptState.ENDED}
+        unread = {a.id for a in readable if (a.job, a.number) not in seen}  # of these nothing can be said now
+        verdicts = {
+            a.id: self._judge(a, seen, observations, monotonic)
+            for a in live
+            if a.state != AttemptState.ENDED and a.id not in unread
+        }
         news = ingestion.changed(seen)
         phases = _phase_changes(live, observations)
         acting = any(not _quiet(a, verdicts.get(a.id)) for a in live)
@@ -299,7 +304,7 @@ class Supervisor:
         """Whether it wrote its outcome just now, so that it will be gone by itself, unless SLURM requeued it."""
         if attempt.cause is Cause.CANCELLED or attempt.ended_at is None or phase in (Phase.PENDING, Phase.HELD):
             return False
-        return (self.clock.now() - attempt.ended_at).total_seconds() < LEAVING_SECONDS
+        return 0.0 <= (self.clock.now() - attempt.ended_at).total_seconds() < LEAVING_SECONDS
 
     def _dispatch(self, observe: Sequence[BackendName], result: Cycle) -> bool:
         now = self.clock.now()
