@@ -186,10 +186,10 @@ def launched(connection: Connection, token: str, native_id: str) -> None:
 
 
 def missed(connection: Connection, token: str, at: datetime) -> None:
-    """A good query did not find that intent."""
+    """A good query did not find that intent (`missed_at`: the first time, or anew by a clock that was set back)."""
     connection.exec_driver_sql(
-        "UPDATE submission SET misses = misses + 1, missed_at = coalesce(missed_at, ?) WHERE token = ?",
-        (stamp(at), token),
+        "UPDATE submission SET misses = misses + 1, missed_at = min(coalesce(missed_at, ?), ?) WHERE token = ?",
+        (stamp(at), stamp(at), token),
     )
 
 

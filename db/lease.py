@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from db.store import Store
+from db.store import LeaseLost, Store
 from db.text import parse_time, stamp
 from jobs.files import now
 
@@ -80,10 +80,24 @@ def take(store: Store) -> int | None:
         return int(writer.connection.exec_driver_sql("SELECT number FROM lease").scalar_one())
 
 
+def check(store: Store, number: int) -> None:
+    """Make sure, by reading only, that this supervisor still holds the lease. Raises LeaseLost."""
+    with store.read() as connection:
+        held = connection.exec_driver_sql("SELECT number FROM lease").scalar_one()
+    if held != number:
+        raise LeaseLost("another supervisor has taken over this store")
+
+
 def renew(store: Store, number: int) -> None:
     """Say that this supervisor lives. Raises LeaseLost."""
     with store.write(lease=number) as writer:
         writer.connection.exec_driver_sql("UPDATE lease SET renewed_at = ?", (stamp(now()),))
+
+
+def begin_beyond(store: Store, number: int) -> None:
+    """Let a rebuilt store's numbers begin above all that were given before: an old supervisor must not match one."""
+    with store.write() as writer:
+        writer.connection.exec_driver_sql("UPDATE lease SET number = ?", (number,))
 
 
 def give_up(connection: Connection) -> None:

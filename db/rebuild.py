@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from db import journal
+from db import journal, lease
 from db.store import Store
 from jobs.errors import StoreError
 from jobs.files import now
@@ -24,6 +24,7 @@ def rebuild(root: Path) -> Store:
     try:
         store = Store(root, create=True, rebuilding=True)
         store.catch_up()
+        lease.begin_beyond(store, int(now().timestamp()))
     except BaseException:
         _move(kept, layout.database)  # also where there was none: a half-made one would pass for an empty store
         raise

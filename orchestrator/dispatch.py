@@ -14,16 +14,16 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Connection
 
-from db import attempts, jobs, results
+from db import attempts, jobs, lease, results
 from db.attempts import Intent, StoredAttempt
 from db.entries import Dispatch, DispatchedTask, Ended, Entry
 from db.jobs import StoredJob
 from db.store import Store
 from jobs.errors import StoreError
-from jobs.files import read_json, write_json
+from jobs.files import names, read_json, write_json
 from jobs.kind import Resources, kind_named
 from jobs.layout import Layout
-from jobs.records import JobFile, Manifest, Task
+from jobs.records import JobFile, Manifest, Started, Task
 from jobs.words import AttemptState, BackendName, Cause, JobState
 from orchestrator.clock import Clock
 from slurm.backend import (
@@ -33,11 +33,12 @@ from slurm.backend import (
     LaunchUncertain,
     LimitReached,
     LiveAttempt,
+    ObservationFailed,
     QueuedJob,
     Submission,
 )
 
-LIMIT_PAUSE = timedelta(seconds=5)
+LIMIT_PAUSE_SECONDS = 5.0
 MISSES_NEEDED = 2
 MISS_SPACING = timedelta(seconds=60)
 """A launch is believed not to have happened after two good queries this far apart."""
@@ -113,7 +114,7 @@ class Dispatcher:
         self.layout: Layout = store.layout
         self.lease = lease
         self.clock = clock
-        self._paused: dict[str, datetime] = {}
+        self._paused: dict[str, float] = {}
 
     def dispatch(
         self,
@@ -124,8 +125,7 @@ class Dispatcher:
         avoid: dict[int, frozenset[str]],
     ) -> int:
         """Send what can go now; the number of jobs sent."""
-        until = self._paused.get(backend.name)
-        if not queued or (until is not None and self.clock.now() < until):
+        if not queued or self.clock.monotonic() < self._paused.get(backend.name, 0.0):
             return 0
         by_id = {job.id: job for job in queued}
         with self.store.read() as connection:
@@ -135,10 +135,12 @@ class Dispatcher:
         submissions = self._intend(backend, batches, by_id, exclude)
         sent = 0
         for position, submission in enumerate(submissions):
+            # Whoever was overtaken while it stalled must not launch what its successor may have given up.
+            lease.check(self.store, self.lease)
             try:
                 native = backend.launch(submission)
             except LimitReached as error:
-                self._paused[backend.name] = self.clock.now() + LIMIT_PAUSE
+                self._paused[backend.name] = self.clock.monotonic() + LIMIT_PAUSE_SECONDS
                 self._withdraw(submissions[position:], f"waits: {error}")
                 break
             except LaunchRefused as error:
@@ -264,14 +266,19 @@ class Dispatcher:
         mine = [intent for intent in intents if intent.backend == backend.name]
         if not mine:
             return False
-        submissions = {intent.token: self._read_submission(intent.token) for intent in mine}
+        try:
+            submissions = {intent.token: self._read_submission(intent.token) for intent in mine}
+            ids = {token: self._id_by_files(submission) for token, submission in submissions.items()}
+        except OSError as error:
+            raise ObservationFailed(f"the store's files cannot be read now: {error}") from None
         found = backend.find([submission for submission in submissions.values() if submission is not None])
         at = self.clock.now()
         gone = []
         with self.store.write(self.lease) as writer:
             for intent in mine:
-                if intent.token in found:
-                    attempts.launched(writer.connection, intent.token, found[intent.token])
+                native = found.get(intent.token) or ids[intent.token]
+                if native is not None:
+                    attempts.launched(writer.connection, intent.token, native)
                     continue
                 attempts.missed(writer.connection, intent.token, at)
                 spaced = intent.missed_at is not None and at - intent.missed_at >= MISS_SPACING
@@ -280,7 +287,16 @@ class Dispatcher:
             if gone:
                 writer.decide(self._never_launched(writer.connection, gone, at))
                 attempts.never_ran(writer.connection, gone)
-        return bool(found or gone)
+        return bool(found or any(ids.values()) or gone)
+
+    def _id_by_files(self, submission: Submission | None) -> str | None:
+        """SLURM's id as a worker of that submission wrote it down: the queue forgets, and the records may be off."""
+        for task in submission.manifest.tasks if submission is not None else ():
+            for path in self.layout.executions(task.job, task.attempt):
+                started = read_json(path / "started.json", Started)
+                if started is not None and started.slurm_job is not None:
+                    return started.slurm_job.partition("_")[0]
+        return None
 
     def _never_launched(self, connection: Connection, tokens: Sequence[str], at: datetime) -> list[Entry]:
         lost = set(tokens)
@@ -301,6 +317,7 @@ class Dispatcher:
     def _read_submission(self, token: str) -> Submission | None:
         manifest = read_json(self.layout.manifest(token), Manifest)
         if manifest is None:
+            names(self.layout.submission(token))  # raises where the folder does not answer, rather than being empty
             return None
         batch = Batch(
             jobs=tuple(QueuedJob(job=task.job, resources=task.resources) for task in manifest.tasks),
