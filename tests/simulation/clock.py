@@ -15,13 +15,15 @@ class VirtualClock:
 
     def __init__(self) -> None:
         self.seconds = 1000.0
+        self.set_back = 0.0
+        """Seconds by which somebody set the wall clocks back."""
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
 
     def now(self) -> datetime:
         """The wall clock; every reading differs, as on a real machine."""
         self.seconds += 1e-5
-        return BEGIN + timedelta(seconds=self.seconds)
+        return BEGIN + timedelta(seconds=self.seconds - self.set_back)
 
     def monotonic(self) -> float:
         """Seconds."""

@@ -30,6 +30,8 @@ class Node:
     set_down: bool = False
     trouble: str = ""
     known_down: bool = False
+    skew: float = 0.0
+    """Seconds by which its clock is fast."""
 
     @property
     def state(self) -> str:
@@ -178,6 +180,7 @@ class Cluster:
             folder=self.folder,
             random=self.random,
             ledger=self.ledger,
+            skew=self.nodes[node].skew,
             leave=lambda code, signal: self._left(task, worker, code, signal),
             requeue=lambda: self._self_requeue(task, worker),
         )

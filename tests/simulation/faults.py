@@ -238,6 +238,11 @@ class Faults:
         )
         return f"job ids go on from {start}"
 
+    def clock_set_back(self) -> str:
+        seconds = self.random.choice((3.0, 100.0, 4000.0))
+        self.clock.set_back += seconds
+        return f"every wall clock is set back by {seconds:.0f} s"
+
     def calm(self) -> None:
         """Everything is mended."""
         weather, cluster = self.weather, self.cluster

@@ -126,6 +126,18 @@ class Invariants:
             )
             require(have == want, f"job {job}: epochs {have} are counted, its execution {row[4]} has {want}")
 
+    def launches(self, connection: Connection, launched: Mapping[str, int]) -> None:
+        """Every submission was launched once at most, and what is said never to have been launched was not."""
+        twice = sorted(token for token, times in launched.items() if times > 1)
+        require(not twice, f"launched twice: {twice}")
+        never = {
+            token
+            for token, decision in rows(connection, "SELECT token, decision FROM attempt WHERE decision IS NOT NULL")
+            if decision.startswith(("the launch never happened", "waits:"))
+        }
+        began = {started.token for started in self.ledger.started.values()}
+        require(not never & began, f"launched after all: {sorted(never & began)}")
+
     def at_end(self, connection: Connection, stopped: Mapping[str, str], living: Collection[str]) -> None:
         """Every job ended or says why not, no success was missed, nothing of ours is left on the cluster."""
         self.after_step(connection)

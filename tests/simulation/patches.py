@@ -70,8 +70,8 @@ def simulated(
     """Run the body in a simulated process."""
     _schema()
     point = tripwire.point
-    replace, mkdir, unlink = os.replace, os.mkdir, os.unlink
-    begin, commit, raw, write = Store._begin, Store._commit, Store._raw, Store.write
+    replace, mkdir, unlink, scandir = os.replace, os.mkdir, os.unlink, os.scandir
+    begin, commit, raw, write = Store._begun, Store._commit, Store._raw, Store.write
 
     def fsync(handle: int) -> None:
         point("fsync")
@@ -89,9 +89,13 @@ def simulated(
         point("unlink")
         unlink(path, **more)
 
-    def slow_begin(self: Store, connection: Connection) -> None:
+    def slow_scandir(path: Any = ".") -> Any:
+        point("scandir")
+        return scandir(path)
+
+    def slow_begin(self: Store, kind: str) -> Connection:
         point("begin")
-        begin(self, connection)
+        return begin(self, kind)
 
     def slow_commit(self: Store, connection: Connection) -> None:
         point("commit")
@@ -127,12 +131,14 @@ def simulated(
             (os, "replace", slow_replace),
             (os, "mkdir", slow_mkdir),
             (os, "unlink", slow_unlink),
+            (os, "scandir", slow_scandir),
             (secrets, "token_hex", token_hex),
-            (Store, "_begin", slow_begin),
+            (Store, "_begun", slow_begin),
             (Store, "_commit", slow_commit),
             (Store, "_raw", slow_raw),
             (Store, "write", counted_write),
             (db.store, "NullPool", StaticPool),
+            (db.store, "file_system", lambda path: "tmpfs"),
             (db.migrate, "upgrade", _upgrade),
             (db.lease, "now", clock.now),
             (db.lease.Holder, "alive", holder_lives),

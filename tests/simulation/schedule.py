@@ -264,6 +264,7 @@ class World:
         self.clock.advance(4000.0)
         living = [task.id for task in self.cluster.tasks if task.live]
         self.invariants.at_end(self.database, self.last.stopped, living)
+        self.invariants.launches(self.database, self.sbatch.launched)
         self.rebuild()
         self.invariants.at_end(self.database, self.last.stopped, living)
 
@@ -309,12 +310,15 @@ def _play(world: World, steps: int) -> None:
     ids: list[int] = []
     if random.random() < 0.2:
         world.weather.accounting = "off"
+    if random.random() < 0.3:
+        for node in world.cluster.nodes.values():
+            node.skew = random.uniform(-100.0, 100.0)
     kinds = world.faults.kinds()
     enabled = random.sample(sorted(kinds), random.randint(1, 8))
     fault_chance = random.choice((0.2, 0.4, 0.8))
     trap_chance = random.choice((0.0, 0.1, 0.4))
     user_chance = random.choice((0.0, 0.05, 0.2))
-    for _ in range(random.randint(2, 5)):
+    for _ in range(random.randint(2, 4)):
         ids.append(_submit(world, ids))
     for _ in range(steps):
         if random.random() < fault_chance:
@@ -363,7 +367,7 @@ def _user_acts(world: World, ids: list[int]) -> None:
 def _trapped_step(world: World, seconds: float, ids: list[int]) -> None:
     random = world.random
     at = random.randint(1, random.choice((10, 40, 80)))
-    kind = random.choice(("crash", "crash", "crash", "disk_full", "commit_fails", "user", "time", "overtaken"))
+    kind = random.choice(("crash",) * 4 + ("disk_full", "commit_fails", "stale", "user", "time", "overtaken"))
     if kind == "overtaken":
         trap = world.overtaken(random.randint(1, 8))
         trap.at = at
@@ -374,4 +378,4 @@ def _trapped_step(world: World, seconds: float, ids: list[int]) -> None:
     elif kind == "time":
         world.step(seconds, Trap(at, "meanwhile", lambda: world.clock.advance(random.uniform(1.0, 60.0))))
     else:
-        world.step(seconds, Trap(at, kind))
+        world.step(seconds, Trap(min(at, 10) if kind == "stale" else at, kind))

@@ -11,6 +11,7 @@ from typing import Literal
 
 from sqlalchemy.exc import OperationalError
 
+LISTING = "scandir"
 FILE_IO = frozenset({"fsync", "replace", "mkdir"})
 
 
@@ -20,10 +21,13 @@ class Crash(BaseException):
 
 @dataclass
 class Trap:
-    """What happens at the `at`-th I/O: the process dies, the disk or the commit fails once, or `act` runs meanwhile."""
+    """What happens at the `at`-th I/O: the process dies, the disk or the commit fails once, or `act` runs meanwhile.
+
+    `stale`: from the `at`-th listing of a folder on, the shared folder answers no listing.
+    """
 
     at: int
-    what: Literal["crash", "disk_full", "commit_fails", "meanwhile"]
+    what: Literal["crash", "disk_full", "commit_fails", "stale", "meanwhile"]
     act: Callable[[], None] = lambda: None
 
 
@@ -55,8 +59,10 @@ class Tripwire:
             return
         if self.dead:
             raise Crash(name)
-        self.count += 1
         trap = self.trap
+        if (name == LISTING) != (trap is not None and trap.what == "stale"):
+            return
+        self.count += 1
         if trap is None or self.count < trap.at:
             return
         if trap.what == "crash":
@@ -70,6 +76,9 @@ class Tripwire:
                     trap.act()
                 finally:
                     self.active = True
+        elif trap.what == "stale":
+            self.sprung = name
+            raise OSError(errno.ESTALE, "Stale file handle")
         elif trap.what == "disk_full" and name in FILE_IO:
             self.trap, self.sprung = None, name
             raise OSError(errno.ENOSPC, "No space left on device")

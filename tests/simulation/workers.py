@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -47,6 +48,7 @@ class Ledger:
     """What really happened, to compare the store with."""
 
     natures: dict[int, Nature] = field(default_factory=dict)
+    started: dict[Path, Started] = field(default_factory=dict)
     outcomes: dict[Path, Outcome] = field(default_factory=dict)
     lines: dict[Path, list[MetricLine]] = field(default_factory=dict)
     executions: int = 0
@@ -69,6 +71,7 @@ class Worker:
         folder: SharedFolder,
         random: Random,
         ledger: Ledger,
+        skew: float,
         leave: Callable[[int, int], None],
         requeue: Callable[[], bool],
     ) -> None:
@@ -83,6 +86,7 @@ class Worker:
         self.folder = folder
         self.random = random
         self.ledger = ledger
+        self.skew = timedelta(seconds=skew)
         self.leave = leave
         self.requeue = requeue
         self.alive = True
@@ -124,6 +128,10 @@ class Worker:
 
     # ---- its life
 
+    def _now(self) -> datetime:
+        """By its node's own clock."""
+        return self.clock.now() + self.skew
+
     def _after(self, seconds: float, what: Callable[[], None]) -> None:
         self.clock.after(seconds, lambda: what() if self.alive else None)
 
@@ -154,8 +162,9 @@ class Worker:
             process_start=self.began,
             boot_id=self.node,
             slurm_job=self.slurm_job,
-            at=self.clock.now(),
+            at=self._now(),
         )
+        self.ledger.started[self.path] = self.started
         self.folder.put(self.path / "started.json", self.started)
         if self.trouble == "kills":
             self._after(2.0, self.kill)
@@ -176,7 +185,7 @@ class Worker:
         self.history = list(found[0][0].history) if found else []
         if self.history:
             self.folder.append(self.path / "metrics.jsonl", b"".join(map(_line, self.history)))
-        self.folder.put(self.path / "ready.json", Ready(at=self.clock.now(), checkpoint_step=self.resumed))
+        self.folder.put(self.path / "ready.json", Ready(at=self._now(), checkpoint_step=self.resumed))
         self._next()
 
     def _next(self) -> None:
@@ -197,7 +206,7 @@ class Worker:
         line = MetricLine(
             epoch=self.epoch,
             epochs=self.nature.epochs,
-            at=self.clock.now(),
+            at=self._now(),
             values={"test_accuracy": self.number + self.epoch / 100},
         )
         self.history.append(line)
@@ -257,7 +266,7 @@ class Worker:
             cause=cause,
             epoch=getattr(self, "epoch", -1),
             checkpoint_step=getattr(self, "step", -1),
-            at=self.clock.now(),
+            at=self._now(),
         )
 
     def _write(self, outcome: Outcome) -> None:
