@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from slurm import hostlist
 
 _HARMLESS = re.compile(
-    r"no longer pending|invalid job id|already complet|no error|job/step already|job is finished", re.IGNORECASE
+    r"no longer pending|invalid job id|already complet|already finished|no error|job/step already|job is finished",
+    re.IGNORECASE,
 )
 """A task began or ended in between: there is nothing more to keep off a node."""
 
