@@ -185,6 +185,16 @@ def launched(connection: Connection, token: str, native_id: str) -> None:
     connection.exec_driver_sql("UPDATE submission SET native_id = ? WHERE token = ?", (native_id, token))
 
 
+def named_by_their_executions(connection: Connection) -> None:
+    """After a rebuild: the native ids that executions tell of (SLURM's job, without the task; a local worker's pid)."""
+    connection.exec_driver_sql(
+        "UPDATE submission SET native_id = (SELECT CASE submission.backend WHEN 'slurm' "
+        "THEN substr(e.slurm_job, 1, instr(e.slurm_job || '_', '_') - 1) ELSE CAST(e.pid AS TEXT) END "
+        "FROM attempt a JOIN execution e ON e.attempt_id = a.id WHERE a.token = submission.token "
+        "ORDER BY e.id LIMIT 1) WHERE native_id IS NULL"
+    )
+
+
 def missed(connection: Connection, token: str, at: datetime) -> None:
     """A good query did not find that intent (`missed_at`: the first time, or anew by a clock that was set back)."""
     connection.exec_driver_sql(
@@ -200,10 +210,11 @@ def slot_of(connection: Connection, token: str) -> str | None:
 
 
 def possibly_alive(connection: Connection) -> list[StoredAttempt]:
-    """Attempts that were given up without an outcome, of jobs that a late success could still close."""
+    """Attempts of which an execution may still run unseen, of jobs that a late success could still close."""
     sql = _SELECT + (
-        "WHERE a.state = 'ended' AND a.doomed = 0 AND a.cause IN ('lost', 'node_failure', 'killed', 'timeout', "
-        "'launch_failure', 'preempted') AND a.generation = j.generation "
+        "WHERE a.state = 'ended' AND a.doomed = 0 AND (a.cause IN ('lost', 'node_failure', 'killed', 'timeout', "
+        "'launch_failure', 'preempted') OR a.cause NOT IN ('success', 'cancelled') AND EXISTS "
+        "(SELECT 1 FROM execution WHERE attempt_id = a.id AND ending IS NULL)) AND a.generation = j.generation "
         "AND j.state IN ('queued', 'submitted', 'running', 'failed') ORDER BY a.id"
     )
     return [_stored(row) for row in connection.exec_driver_sql(sql)]

@@ -101,10 +101,7 @@ def _with_outcome(case: Case, newest: Seen) -> Verdict:
         node=newest.started.node,
     )
     if outcome.ending == "failure":
-        copy_alive = any(
-            seen.outcome is None and seen.silent_seconds() < STALE_SECONDS for seen in case.executions[:-1]
-        )
-        return Nothing() if copy_alive else over
+        return Nothing() if _copy_alive(case, newest) else over
     # interrupted: it goes on where its machines start it again
     phase = observation.phase if observation else None
     if phase in (Phase.PENDING, Phase.HELD):
@@ -127,8 +124,11 @@ def _without_outcome(case: Case, newest: Seen | None) -> Verdict:
         alive = newest is not None and newest.outcome is None and newest.silent_seconds() < STALE_SECONDS
         return Running(node=node) if alive and attempt.state is AttemptState.SUBMITTED else Nothing()
     if observation.phase is Phase.ENDED:
-        if attempt.backend == BackendName.SLURM and case.ended_seconds < SETTLE_SECONDS:
-            return Nothing()
+        if attempt.backend == BackendName.SLURM:
+            if newest is not None and observation.node not in (None, newest.started.node):
+                newest = None  # what ended left no files: these are of another execution
+            if case.ended_seconds < SETTLE_SECONDS or _copy_alive(case, newest):
+                return Nothing()
         cause = observation.cause or Cause.KILLED
         return Over(
             cause=cause,
@@ -150,6 +150,13 @@ def _without_outcome(case: Case, newest: Seen | None) -> Verdict:
     if observation.phase is Phase.RUNNING:
         return Running(node=observation.node or node)
     return Nothing()
+
+
+def _copy_alive(case: Case, ended: Seen | None) -> bool:
+    """Whether another execution than the one that ended may still succeed: its heart beats (a node's daemon died)."""
+    return any(
+        seen.outcome is None and seen.silent_seconds() < STALE_SECONDS for seen in case.executions if seen is not ended
+    )
 
 
 def _exception(evidence: Sequence[str]) -> str | None:
