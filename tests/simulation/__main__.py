@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import logging
 import sys
 import time
 import traceback
@@ -17,6 +18,7 @@ def main() -> int:
     parser.add_argument("--schedules", type=int, default=1, help="how many, one seed each")
     parser.add_argument("--most-failures", type=int, default=5, help="stop after so many")
     options = parser.parse_args()
+    logging.disable()
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)  # a schedule leaves few cycles
     failed: list[int] = []
