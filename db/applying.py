@@ -145,6 +145,7 @@ def _(entry: Cancel, connection: Connection) -> None:
         "WHERE id = ? AND state IN ('waiting', 'queued', 'submitted', 'running')",
         jobs,
     )
+    vanished(connection, entry.jobs)
 
 
 @apply.register
@@ -209,6 +210,7 @@ def _(entry: Accepted, connection: Connection) -> None:
         (at, entry.job),
     )
     supersede(connection, entry.job, execution)
+    vanished(connection, [entry.job])
     release(connection, dependents(connection, entry.job), at)
 
 
@@ -244,7 +246,7 @@ def _(entry: Ended, connection: Connection) -> None:
             entry.attempt,
         ),
     )
-    vanished(connection, entry.job, entry.attempt, entry.cause, at)
+    vanished(connection, [entry.job])
     if entry.then == JobState.FAILED:
         release(connection, dependents(connection, entry.job), at)
 

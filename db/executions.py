@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -163,14 +163,23 @@ def ended(connection: Connection, execution: int, outcome: Outcome, cause: Cause
     )
 
 
-def vanished(connection: Connection, job: int, attempt: int, cause: Cause, at: str) -> None:
-    """Executions of an ended attempt that left no outcome: they ended with the attempt's cause."""
-    connection.exec_driver_sql(
-        "UPDATE execution SET ended_at = ?, cause = ?, "
-        "wall_seconds = max(0, (julianday(?) - julianday(started_at)) * 86400) "
-        "WHERE ended_at IS NULL AND attempt_id = (SELECT id FROM attempt WHERE job_id = ? AND number = ?)",
-        (at, cause.value, at, job, attempt),
+def vanished(connection: Connection, jobs: Iterable[int] | None = None) -> None:
+    """Executions that left no outcome ended with their attempt, by its cause (of those jobs, or of all).
+
+    One whose attempt succeeded by another of its executions is left out: nobody knows when it ended.
+    """
+    ended = "SELECT {} FROM attempt a WHERE a.id = execution.attempt_id"
+    sql = (
+        f"UPDATE execution SET ended_at = ({ended.format('a.ended_at')}), cause = ({ended.format('a.cause')}), "
+        f"wall_seconds = max(0, (julianday(({ended.format('a.ended_at')})) - julianday(started_at)) * 86400) "
+        f"WHERE ended_at IS NULL AND ({ended.format('1')} AND a.state = 'ended' AND a.cause != 'success') "
     )
+    if jobs is None:
+        connection.exec_driver_sql(sql)
+        return
+    rows = [(job,) for job in jobs]
+    if rows:
+        connection.exec_driver_sql(sql + "AND job_id = ?", rows)
 
 
 def taken_away(connection: Connection, attempt: int, node: str, cause: Cause, at: datetime) -> None:

@@ -195,9 +195,7 @@ class Store:
                 connection = self._engine.connect().execution_options(begin=begin)
                 try:
                     connection.begin()
-                    connection.exec_driver_sql(
-                        "SELECT 1 FROM sqlite_master"
-                    )  # a deferred BEGIN locks when it reads
+                    connection.exec_driver_sql("SELECT 1 FROM sqlite_master")  # a deferred BEGIN locks when it reads
                 except BaseException:
                     connection.close()
                     raise

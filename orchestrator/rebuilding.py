@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from db import attempts, lease
+from db import attempts, executions, lease
 from db.rebuild import rebuild
 from db.store import NoStore, Store, locate
 from jobs.errors import StoreError
@@ -51,3 +51,6 @@ def ingest_everything(store: Store, progress: Callable[[int, int], None]) -> Non
                 ingestion.store(writer.connection, attempt.id, found.get((attempt.job, attempt.number), ()))
         reader.forget([])
         progress(min(start + BATCH, len(everything)), len(everything))
+    with store.write() as writer:
+        executions.vanished(writer.connection)
+        attempts.named_by_their_executions(writer.connection)

@@ -1,4 +1,4 @@
-"""A model of jobs beside the real store: whatever is decided in whatever order, both say the same; so does a rebuild."""
+"""A model of jobs beside the real store: whatever is decided, in whatever order, both say the same, rebuilt too."""
 
 from __future__ import annotations
 
