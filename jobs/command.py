@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -14,8 +15,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from jobs.context import Context, Interrupted
 from jobs.endings import CommandFailed, cause_of_program, oom_kills
@@ -174,9 +173,8 @@ class MetricsRelay:
         return bool(whole)
 
     def _one(self, line: bytes) -> None:
-        try:
-            values = msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.DecodeError:
+        values = read_object(line)
+        if values is None:
             print(f"orch: skipped a metrics line that is no JSON object: {line[:200]!r}", file=sys.stderr)
             return
         history = self.context.history()
@@ -189,6 +187,15 @@ class MetricsRelay:
         finite: dict[str, float | None] = {k: v if math.isfinite(v) else None for k, v in numbers.items()}
         self.context.report(epoch, epochs, finite)
         self.last.update({k: v for k, v in numbers.items() if math.isfinite(v)})
+
+
+def read_object(text: bytes) -> dict[str, Any] | None:
+    """A JSON object as Python's own json writes it, NaN and Infinity included; None where it is none."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
 
 
 def _float(value: int | float) -> float:
@@ -206,10 +213,9 @@ def read_result(path: Path) -> dict[str, float]:
     """The numbers in the result file; none where the program wrote no file. Raises CommandFailed."""
     if not path.exists():
         return {}
-    try:
-        values = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except msgspec.DecodeError as error:
-        raise CommandFailed(f"ORCH_RESULT holds no JSON object of numbers: {error}") from None
+    values = read_object(path.read_bytes())
+    if values is None:
+        raise CommandFailed("ORCH_RESULT holds no JSON object of numbers")
     wrong = [k for k, v in values.items() if not isinstance(v, int | float) or not math.isfinite(_float(v))]
     if wrong:
         raise CommandFailed(f"ORCH_RESULT has no finite number for {', '.join(map(repr, sorted(wrong)))}")
