@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from slurm.testcluster import Cluster, install_command, missing_packages
+from tests.slurm import slow as slowly
 
 _HERE = Path(__file__).parent
 _REQUIRE = "ORCH_REQUIRE_SLURM"
@@ -74,3 +75,20 @@ def cluster(session_cluster: Cluster) -> Cluster:
     """The shared cluster: everything runs, no job is queued, every node is idle."""
     session_cluster.reset()
     return session_cluster
+
+
+SLOW = {"test_away.py", "test_crash_points.py", "test_preemption.py", "test_time_limit.py"}
+
+
+@pytest.fixture(scope="session")
+def slow(new_cluster: NewCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[slowly.Slow]:
+    """Time limits, preemptions and dead supervisors on a cluster of their own; it goes on while other tests run."""
+    with slowly.slow(new_cluster(nodes=12, cpus=2), tmp_path_factory.mktemp("slow")) as begun:
+        yield begun
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begin_what_is_slow(request: pytest.FixtureRequest) -> None:
+    """Where tests of such jobs are to run, begin the jobs before any other test."""
+    if any(item.path.name in SLOW for item in request.session.items) and not missing_packages():
+        request.getfixturevalue("slow")
