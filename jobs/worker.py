@@ -162,9 +162,7 @@ class Execution:
             return Outcome(
                 ending="failure",
                 cause=cause_of(error),
-                error=str(error)
-                if isinstance(error, OrchError)
-                else traceback.format_exception_only(error)[-1].strip(),
+                error=last_line(error),
                 traceback=traceback.format_exc(),
                 at=now(),
             )
