@@ -188,7 +188,7 @@ class LocalBackend:
         return {attempt.key: self._observation(attempt) for attempt in live}
 
     def cancel(self, live: Sequence[LiveAttempt]) -> None:
-        """TERM to everything that the workers started, at once; `observe` follows with KILL after the grace."""
+        """TERM to the workers at once; `observe` follows with TERM to what they leave, and KILL after the grace."""
         self._find_unrecorded(live)
         chosen = [
             worker

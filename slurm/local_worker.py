@@ -46,6 +46,8 @@ class Worker:
             self._limit = time.monotonic() + began + record.minutes * 60 - processes.since_boot()
         self._warned_at: float | None = None
         self._term_at: float | None = None
+        self._told: set[tuple[int, int]] = set()
+        """Pid and start of those that have had their TERM."""
         self._kill_sent = False
 
     @property
@@ -98,17 +100,24 @@ class Worker:
             processes.send([leader] if leader else [], signal.SIGUSR2)
 
     def end(self, members: Sequence[processes.Process], grace: float) -> None:
-        """TERM to what runs of the group, and KILL once the grace has passed. Never blocks."""
+        """TERM to the worker, then to what it leaves behind, and KILL to all once the grace has passed. Never blocks.
+
+        The worker alone knows by which signal its program wants to be told.
+        """
         self.left = list(members)
         now = time.monotonic()
         if not self.left:
             return
         if self._term_at is None:
             self._term_at = now
-            processes.send(self.left, signal.SIGTERM)
-        elif now >= self._term_at + grace:
+        if now >= self._term_at + grace:
             self._kill_sent = True
             processes.send(self.left, signal.SIGKILL)
+            return
+        leader = [one for one in self.left if one.pid == self.record.pid and one.start == self.record.start]
+        fresh = [one for one in leader or self.left if (one.pid, one.start) not in self._told]
+        processes.send(fresh, signal.SIGTERM)
+        self._told.update((one.pid, one.start) for one in fresh)
 
     def judge(self, oom_kills: int | None, killed: int, log: str) -> None:
         """Say how it ended, once nothing of the group runs.
