@@ -40,6 +40,10 @@ class Layout:
     def manifest(self, token: str) -> Path:
         return self.submission(token) / "manifest.json"
 
+    def given_up(self, token: str) -> Path:
+        """Written where a submission is taken for never launched: should it start after all, it ends at once."""
+        return self.submission(token) / "given_up"
+
     def job(self, job: int) -> Path:
         return self.runs / str(job // 1000) / str(job)
 

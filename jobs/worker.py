@@ -26,7 +26,7 @@ from jobs.checkpoints import Checkpoints
 from jobs.context import Interrupted
 from jobs.endings import cause_of
 from jobs.errors import DataError, OrchError
-from jobs.files import append_json, now, patiently, read_json, write_bytes, write_json
+from jobs.files import append_json, names, now, patiently, read_json, write_bytes, write_json
 from jobs.kind import JobKind, kind_named
 from jobs.layout import Layout
 from jobs.records import Architecture, JobFile, Manifest, MetricLine, Outcome, Ready, Spawn, Started
@@ -51,7 +51,10 @@ class Task:
         if manifest is None:
             raise DataError(f"no readable manifest in {self.folder}: is the store's folder mounted on this node?")
         index = int(os.environ.get("SLURM_ARRAY_TASK_ID", os.environ.get("ORCH_INDEX", "0")))
-        Execution(layout, manifest, index).run()
+        if layout.given_up(manifest.token).name in names(Path(self.folder)):
+            print("orch: this submission was given up before it started; its jobs go through another one", flush=True)
+        else:
+            Execution(layout, manifest, index).run()
         if "SUBMITIT_EXECUTOR" in os.environ:
             # The outcome says it all: submitit's own result file and taking torch down would only keep the slot.
             os._exit(0)

@@ -20,7 +20,7 @@ from db.entries import Dispatch, DispatchedTask, Ended, Entry
 from db.jobs import StoredJob
 from db.store import Store
 from jobs.errors import StoreError
-from jobs.files import names, read_json, write_json
+from jobs.files import names, read_json, write_bytes, write_json
 from jobs.kind import Resources, kind_named
 from jobs.layout import Layout
 from jobs.records import JobFile, Manifest, Started, Task
@@ -278,6 +278,7 @@ class Dispatcher:
             for intent in mine:
                 native = found.get(intent.token) or ids[intent.token]
                 if native is not None:
+                    self.layout.given_up(intent.token).unlink(missing_ok=True)  # by one that died before it said so
                     attempts.launched(writer.connection, intent.token, native)
                     continue
                 attempts.missed(writer.connection, intent.token, at)
@@ -285,6 +286,7 @@ class Dispatcher:
                 if backend.name is BackendName.LOCAL or (intent.misses + 1 >= MISSES_NEEDED and spaced):
                     gone.append(intent.token)
             if gone:
+                self._give_up(gone)
                 writer.decide(self._never_launched(writer.connection, gone, at))
                 attempts.never_ran(writer.connection, gone)
         return bool(found or any(ids.values()) or gone)
@@ -297,6 +299,17 @@ class Dispatcher:
                 if started is not None and started.slurm_job is not None:
                     return started.slurm_job.partition("_")[0]
         return None
+
+    def _give_up(self, tokens: Sequence[str]) -> None:
+        """Should one of them start after all (sbatch was slow, or a stalled supervisor called it), it ends at once."""
+        for token in tokens:
+            path = self.layout.given_up(token)
+            try:
+                write_bytes(path, b"")
+            except FileNotFoundError:
+                continue  # without its folder it cannot run either
+            except OSError as error:
+                raise StoreError(f"cannot write {path}: {error.strerror}; make room or mend the folder") from None
 
     def _never_launched(self, connection: Connection, tokens: Sequence[str], at: datetime) -> list[Entry]:
         lost = set(tokens)

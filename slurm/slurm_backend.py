@@ -5,6 +5,7 @@ What it keeps in memory only saves questions: a new one takes over from the stor
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -210,7 +211,9 @@ class SlurmBackend:
     def _printed(self, attempt: LiveAttempt, row: Row) -> str:
         """The end of submitit's log, and of what this very run printed after it."""
         text = _tail(self.layout.submission(attempt.token) / "submitit" / f"{row.id}_0_log.out")
-        runs = self.layout.executions(attempt.job, attempt.attempt)
+        runs: list[Path] = []
+        with contextlib.suppress(OSError):  # a folder that does not answer now: the record alone must do
+            runs = self.layout.executions(attempt.job, attempt.attempt)
         for folder in [path for path in runs if restart_of(path.name) == (row.restarts or 0)][-1:]:
             text += "\n" + _tail(folder / "stderr")
         return text
