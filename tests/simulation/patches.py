@@ -145,6 +145,7 @@ def simulated(
             (db.rebuild, "now", clock.now),
             (orchestrator.changing, "now", clock.now),
             (slurm.machines, "time", SimpleNamespace(monotonic=clock.monotonic)),
+            (slurm.slurm_backend, "time", SimpleNamespace(monotonic=clock.monotonic)),
             (slurm.slurm_backend, "now", clock.now),
             (slurm.sbatch, "submit", submit),
         ):

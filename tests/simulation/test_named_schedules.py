@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from jobs.words import JobState
+from jobs.worker import Task as RealTask
 from tests.simulation.cluster import Task
 from tests.simulation.invariants import rows
 from tests.simulation.schedule import World
@@ -172,6 +174,69 @@ def test_an_overtaken_supervisor_writes_nothing(world: World) -> None:
         trap.at = at
         world.step(5.0, trap)
         world.nothing_written_since()
+    world.calm()
+
+
+def test_a_launch_that_was_given_up_and_happens_after_all_does_no_work(
+    world: World, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A supervisor stalled in the middle of sbatch: its successor had looked twice, and sent the job again."""
+    job = world.submit(SOUND)
+    trap = world.overtaken(8)
+    trap.name = "sbatch"
+    world.step(1.0, trap)
+    world.nothing_written_since()
+    world.calm()
+    first = world.layout.attempt(job, 1)
+    assert not world.layout.executions(job, 1)
+    assert len(world.sbatch.launched) == 2
+    assert job_row(world, job)[0] == JobState.SUCCEEDED
+    (token,) = [t for t in world.sbatch.launched if world.layout.given_up(t).exists()]
+    monkeypatch.setattr(os, "environ", {})
+    RealTask(str(world.layout.submission(token)))()  # the real worker
+    assert "given up" in capfd.readouterr().out
+    assert not first.exists()
+
+
+def test_a_folder_that_does_not_answer_gives_up_nothing(world: World) -> None:
+    """A stale handle of the shared folder ended the supervisor; and no job may be judged without its files."""
+    job = world.submit(Nature(epochs=2, epoch_seconds=10.0, every=1))
+    running_task(world)
+    for _ in range(8):
+        world.step(15.0, Trap(1, "stale"))
+    assert job_row(world, job)[2] == 1
+    world.step(15.0)
+    assert job_row(world, job) == (JobState.SUCCEEDED, "success", 1)
+    world.calm()
+
+
+def test_an_orphan_that_lives_outlasts_the_failure_of_its_twin(world: World) -> None:
+    """The twin failed on a bad node before it had files: the orphan's were taken for its own, and the job failed."""
+    job = world.submit(Nature(epochs=4, epoch_seconds=60.0, every=100))
+    task = running_task(world)
+    here = task.node
+    for node in world.cluster.nodes.values():
+        node.trouble = "setup"  # but not for what runs already
+    world.cluster.slurmd_dies(world.cluster.nodes[here], 5000.0)
+    until(world, lambda: task.state == "FAILED")
+    for _ in range(60):
+        world.step(5.0)
+    assert job_row(world, job) == (JobState.SUCCEEDED, "success", 1)
+    world.calm()
+
+
+def test_what_ran_is_not_said_never_to_have_been_launched_after_a_rebuild(world: World) -> None:
+    """Without records, and forgotten by the queue, its workers' own files tell SLURM's id."""
+    world.weather.accounting = "off"
+    job = world.submit(Nature(epochs=9, epoch_seconds=60.0, every=100))
+    task = running_task(world)
+    assert task.worker is not None
+    task.worker.kill()
+    world.cluster.forget(task)
+    world.stop_supervisor()
+    world.rebuild()
+    until(world, lambda: job_row(world, job)[2] == 2)
+    assert rows(world.database, "SELECT cause FROM attempt WHERE number = 1") == [("lost",)]
     world.calm()
 
 

@@ -29,6 +29,8 @@ class Trap:
     at: int
     what: Literal["crash", "disk_full", "commit_fails", "stale", "meanwhile"]
     act: Callable[[], None] = lambda: None
+    name: str = ""
+    """Only I/O of this name counts; '' for every."""
 
 
 class Tripwire:
@@ -61,6 +63,8 @@ class Tripwire:
             raise Crash(name)
         trap = self.trap
         if (name == LISTING) != (trap is not None and trap.what == "stale"):
+            return
+        if trap is not None and trap.name not in ("", name):
             return
         self.count += 1
         if trap is None or self.count < trap.at:

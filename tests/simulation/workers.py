@@ -145,6 +145,9 @@ class Worker:
         if manifest is None or self.trouble == "setup":
             self._end(1)
             return
+        if self.layout.given_up(manifest.token).exists():
+            self._end(0)
+            return
         self.task = task = manifest.tasks[self.index]
         self.nature = self.ledger.natures.get(task.job, SPAWNED)
         name = f"e{self.restart}-{self.random.randbytes(3).hex()}"
