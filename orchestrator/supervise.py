@@ -29,7 +29,7 @@ WAKE = "wake"
 """A file in the store's folder that commands touch to end the supervisor's sleep."""
 
 
-class Terminated(Exception):
+class Terminated(KeyboardInterrupt):
     """SIGTERM: leave as with Ctrl-C."""
 
 
@@ -147,9 +147,9 @@ def _supervise(
                 _sleep(supervisor, pace, path, before)
             if _stamp(path) != before:
                 pace.hurry()
-    except (KeyboardInterrupt, Terminated):
+    except KeyboardInterrupt:
         supervisor.abandon()
-        raise KeyboardInterrupt from None
+        raise
 
 
 def _sleep(supervisor: Supervisor, pace: Pace, path: Path, before: int) -> None:

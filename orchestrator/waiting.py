@@ -12,11 +12,14 @@ from db.store import Store
 from jobs.words import JobState
 from orchestrator import notices
 from orchestrator.settings import Settings
-from orchestrator.starting import ensure_supervisor
+from orchestrator.starting import LOG, ensure_supervisor
 
 LOOK_SECONDS = 0.5
 START_SECONDS = 5.0
 """How long a supervisor may take from its start to its lease."""
+MOST_RESTARTS = 10
+"""In a row, each found dead when it was looked for."""
+DEFECT = 70
 MOVING = (JobState.QUEUED, JobState.SUBMITTED, JobState.RUNNING)
 
 
@@ -24,6 +27,7 @@ def wait(store: Store, settings: Settings, study: str, *, quiet: bool) -> int:
     """0 where all succeeded or were cancelled, 1 where a job failed or is blocked (named). Ctrl-C: 130, jobs go on."""
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     look_after = time.monotonic() + START_SECONDS
+    restarts = 0
     try:
         with _progress(console, quiet) as progress:
             task = progress.add_task("jobs", total=None)
@@ -44,8 +48,12 @@ def wait(store: Store, settings: Settings, study: str, *, quiet: bool) -> int:
                 if stopped and not counts[JobState.SUBMITTED] + counts[JobState.RUNNING]:
                     console.print(f"dispatch has stopped: {stopped}", style="red")
                     return 1
-                if time.monotonic() >= look_after and _restart_supervisor(store):
+                if time.monotonic() >= look_after:
+                    restarts = restarts + 1 if _restart_supervisor(store) else 0
                     look_after = time.monotonic() + START_SECONDS
+                    if restarts > MOST_RESTARTS:
+                        console.print(f"every supervisor ends at once: see why in {store.root / LOG}", style="red")
+                        return DEFECT
                 time.sleep(LOOK_SECONDS)
     except KeyboardInterrupt:
         console.print("interrupted: the jobs go on; see them with 'orch status'")

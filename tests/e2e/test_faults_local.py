@@ -21,6 +21,7 @@ from jobs.files import now, read_json, write_json
 from jobs.layout import Layout
 from jobs.records import Outcome, Ready
 from jobs.words import BackendName, Cause
+from orchestrator import waiting
 from orchestrator.settings import Resubmission, Settings
 from orchestrator.supervisor import Supervisor
 from slurm.local_backend import LocalBackend
@@ -141,6 +142,20 @@ def test_an_interrupted_wait_leaves_the_jobs(orch: Orch) -> None:
     orch.finish()
     assert orch.states() == ["succeeded"] * 2
     assert [len(orch.attempts(job)) for job in (1, 2)] == [1, 1]
+
+
+def test_a_wait_ends_where_no_supervisor_stays_alive(
+    orch: Orch, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It does not start one after the other for ever, and says where to look."""
+    orch.submit_gate(1, "--no-start")
+    started: list[Path] = []
+    monkeypatch.setattr(waiting, "START_SECONDS", 0.0)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "ensure_supervisor", lambda store: started.append(store.root) or True)
+    assert waiting.wait(orch.store, Settings(), "default", quiet=True) == 70
+    assert f"see why in {orch.layout.root}/supervisor.log" in capfd.readouterr().err
+    assert len(started) == waiting.MOST_RESTARTS + 1
 
 
 def test_two_supervisors_at_once(orch: Orch) -> None:
@@ -572,3 +587,22 @@ def test_a_clock_that_was_set_back(orch: Orch) -> None:
     until(lambda: cycle(lambda: orch.states() == ["succeeded"] * 2), "both results")
     assert [len(orch.attempts(job)) for job in (1, 2)] == [2, 1]
     orch.check()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_supervisor_in_the_foreground_is_ended_in_peace(orch: Orch, number: signal.Signals) -> None:
+    """The running one, and one that follows it: neither prints a traceback, and the jobs go on."""
+    orch.submit_gate(1, "--no-start")
+    first = orch.popen("supervise")
+    until(lambda: orch.starts(0), "the program")
+    second = orch.popen("supervise")
+    time.sleep(1.0)
+    for process in (second, first):
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert (out, err) == ("", "supervisor stopped: the jobs go on; 'orch supervise' takes them up again\n")
+    assert orch.supervisor() is None and alive(orch.starts(0)[0])
+    orch.open_gate()
+    orch.finish()
+    assert len(orch.attempts(1)) == 1

@@ -62,8 +62,13 @@ def fill(root: Path) -> Filled:
 
 def success_after_all(filled: Filled, folder: Path, accuracy: float) -> None:
     """An outcome that came too late to count."""
-    result = {"test_accuracy": accuracy}
-    outcome = Outcome(ending="success", cause=Cause.SUCCESS, result=result, wall_seconds=5.0, at=filled.tick())
+    outcome = Outcome(
+        ending="success",
+        cause=Cause.SUCCESS,
+        result={"test_accuracy": accuracy},
+        wall_seconds=5.0,
+        at=filled.tick(),
+    )
     files.write_json(folder / "outcome.json", outcome)
     with filled.store.write() as writer:
         executions.ended(writer.connection, filled.row(writer.connection, folder), outcome, Cause.SUCCESS)

@@ -15,12 +15,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 import db.store
-from db import attempts, executions, jobs, journal, lease, migrate
+from db import attempts, executions, jobs, journal, lease
 from db.entries import Cancel, Dispatch, DispatchedTask, Retry
 from db.store import LeaseLost, NoStore, Store, file_system, locate
 from db.text import stamp
@@ -210,7 +211,7 @@ def test_an_older_schema_is_backed_up_before_it_is_migrated(filled: Filled, monk
     def upgrade(config: object, revision: str) -> None:
         ran.append(revision)
 
-    monkeypatch.setattr(migrate.command, "upgrade", upgrade)
+    monkeypatch.setattr(command, "upgrade", upgrade)
     Store(filled.store.root)
     assert ran == ["head"]
     backup = filled.store.root / "orch.db.backup-0000"
