@@ -28,7 +28,7 @@ from db.executions import began, supersede, vanished
 from db.text import encode, stamp
 from jobs.records import Architecture
 from jobs.space import architecture_hash
-from jobs.words import JobState
+from jobs.words import Cause, JobState
 
 
 @singledispatch
@@ -262,8 +262,13 @@ def _(entry: Strike, connection: Connection) -> None:
 @apply.register
 def _(entry: ClearStrikes, connection: Connection) -> None:
     at = stamp(entry.at)
-    if not entry.nodes:
+    if not entry.nodes and not entry.jobs:
         connection.exec_driver_sql("UPDATE node_health SET cleared_at = ? WHERE cleared_at IS NULL", (at,))
+    for job in entry.jobs:
+        connection.exec_driver_sql(
+            "UPDATE node_health SET cleared_at = ? WHERE cleared_at IS NULL AND job_id = ? AND cause = ?",
+            (at, job, Cause.LAUNCH_FAILURE.value),
+        )
     for node in entry.nodes:
         connection.exec_driver_sql(
             "UPDATE node_health SET cleared_at = ? WHERE cleared_at IS NULL AND node = ?", (at, node)

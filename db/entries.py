@@ -144,10 +144,11 @@ class Strike(msgspec.Struct, frozen=True, kw_only=True, tag="strike", omit_defau
     at: datetime
 
 
-class ClearStrikes(msgspec.Struct, frozen=True, kw_only=True, tag="clear_strikes"):
-    """`orch nodes --clear`; no names: all of them."""
+class ClearStrikes(msgspec.Struct, frozen=True, kw_only=True, tag="clear_strikes", omit_defaults=True):
+    """`orch nodes --clear`; no names: all of them. With `jobs`: those that these jobs' failed launches gave."""
 
     nodes: tuple[str, ...] = ()
+    jobs: tuple[int, ...] = ()
     at: datetime
 
 

@@ -221,3 +221,27 @@ def newest_report(connection: Connection, study: str) -> tuple[int, int, int, fl
         (study,),
     ).one_or_none()
     return None if row is None else (int(row[0]), int(row[1]), int(row[2]), row[3])
+
+
+EARLY_ERRORS = 200
+
+
+def early_errors(connection: Connection, job: int, generation: int) -> list[tuple[int, str, str]]:
+    """(job, node, error) of the newest executions that failed before they were ready, of jobs that differ by seed only.
+
+    Empty where any execution of them was ever ready: then the program is sound.
+    """
+    same = (
+        "FROM job j JOIN execution e ON e.job_id = j.id JOIN attempt a ON a.id = e.attempt_id "
+        "WHERE j.config_id = (SELECT config_id FROM job WHERE id = ?) AND a.generation = ? "
+    )
+    rows = connection.exec_driver_sql(
+        f"SELECT e.job_id, e.node, e.error {same} AND e.ready_at IS NULL AND e.ending = 'failure' "
+        "AND e.error IS NOT NULL ORDER BY e.id DESC LIMIT ?",
+        (job, generation, EARLY_ERRORS),
+    )
+    found = [(int(row[0]), str(row[1]), str(row[2])) for row in rows]
+    sql = f"SELECT EXISTS (SELECT 1 {same} AND e.ready_at IS NOT NULL)"
+    if found and connection.exec_driver_sql(sql, (job, generation)).scalar_one():
+        return []
+    return found

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from db import attempts, executions, jobs
 from db.attempts import StoredAttempt
-from db.entries import Ended, Entry, Strike
+from db.entries import ClearStrikes, Ended, Entry, Strike
 from jobs.words import AttemptState, BackendName, Cause
 from orchestrator import policy
 from orchestrator.dispatch import resources_of
@@ -28,8 +28,9 @@ def entries(
     own: Sequence[Seen],
     rules: policy.Policy,
     at: datetime,
+    nodes: int,
 ) -> list[Entry]:
-    """Decide by the policy what follows an ending without success."""
+    """Decide by the policy what follows an ending without success. `nodes`: on how many the job could be tried."""
     job = jobs.get(connection, attempt.job)
     resources = resources_of(job)
     history = _history(connection, job)
@@ -44,6 +45,7 @@ def entries(
         checkpoint_step=step,
     )
     began = verdict.seen.started.at if verdict.seen else None
+    alike = _alike(connection, job, failure)
     decision = policy.decide(
         policy.Situation(
             job=job.id,
@@ -53,7 +55,8 @@ def entries(
             earlier=history,
             ran_seconds=(at - began).total_seconds() if began else 0.0,
             start_step=before,
-            several_nodes=attempt.backend == BackendName.SLURM,
+            several_nodes=nodes > 1,
+            shared_error=bool(alike) and policy.is_shared({node for _, node in alike}, nodes),
             foreign_gpu_memory=policy.others_used_memory(verdict.error, _parts(attempt)),
             memory_mb=resources.memory_mb,
             peak_memory_mb=outcome.peak_memory_mb if outcome else 0.0,
@@ -78,10 +81,20 @@ def entries(
             at=at,
         )
     ]
+    if decision.cause is Cause.ERROR and alike:
+        made.append(ClearStrikes(jobs=tuple(sorted({other for other, _ in alike})), at=at))
     if decision.strike:
         struck = _blamed(attempt, verdict, decision.cause)
         made += [Strike(node=node, cause=decision.cause, job=job.id, at=at) for node in struck]
     return made
+
+
+def _alike(connection: Connection, job: jobs.StoredJob, failure: policy.Failure) -> list[tuple[int, str]]:
+    """(job, node) of every start that failed by the same exception before it was ready, this one among them."""
+    if failure.cause is not Cause.ERROR or failure.ready or failure.error is None:
+        return []
+    found = executions.early_errors(connection, job.id, job.generation)
+    return [(other, node) for other, node, error in found if policy.same_error(error, failure.error)]
 
 
 def _history(connection: Connection, job: jobs.StoredJob) -> list[policy.Failure]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from jobs.words import Cause, JobState
 
 OVERALL_CAP = 50
+NODES_TO_BLAME_THE_PROGRAM = 3
 EARLY_SECONDS = 60.0
 """A job killed within this time of its start strikes the node."""
 
@@ -44,6 +45,8 @@ class Situation:
     """The newest checkpoint when the attempt began."""
     several_nodes: bool = False
     """Whether another node could be tried at all."""
+    shared_error: bool = False
+    """Whether jobs that differ by seed only met the same exception on several nodes (`is_shared`)."""
     foreign_gpu_memory: bool = False
     memory_mb: int = 0
     peak_memory_mb: float = 0.0
@@ -85,10 +88,23 @@ class Decision:
     memory_mb: int | None = None
 
 
-def final_cause(failure: Failure, earlier: Sequence[Failure], *, several_nodes: bool) -> Cause:
+def is_shared(nodes: Collection[str], there_are: int) -> bool:
+    """Whether one exception on these nodes is the program's fault: on so many, or on all that there are."""
+    return len(nodes) >= min(NODES_TO_BLAME_THE_PROGRAM, there_are)
+
+
+def same_error(one: str, other: str) -> bool:
+    """Whether two exceptions are the same but for numbers in them: a seed, an address, a job's id."""
+    return re.sub(r"\d+", "0", one) == re.sub(r"\d+", "0", other)
+
+
+def final_cause(
+    failure: Failure, earlier: Sequence[Failure], *, several_nodes: bool, shared_error: bool = False
+) -> Cause:
     """The cause after judging readiness: an exception before the first step is the launch's fault, not the job's,
 
-    unless it repeats on another node, or there is no other node it could be tried on.
+    unless it repeats on another node, or there is no other node it could be tried on. A wrong program would strike
+    every node of a cluster before one of its jobs was tried twice, so jobs that differ by seed only count together.
     """
     if failure.cause is not Cause.ERROR or failure.ready:
         return failure.cause
@@ -97,14 +113,16 @@ def final_cause(failure: Failure, earlier: Sequence[Failure], *, several_nodes: 
         for past in earlier
         if past.error is not None and not past.ready
     )
-    return Cause.ERROR if same_elsewhere or not several_nodes else Cause.LAUNCH_FAILURE
+    return Cause.ERROR if same_elsewhere or shared_error or not several_nodes else Cause.LAUNCH_FAILURE
 
 
 def decide(situation: Situation, policy: Policy | None = None) -> Decision:
     """Resubmit (when) or fail (why)."""
     policy = policy or Policy()
     failure = situation.failure
-    cause = final_cause(failure, situation.earlier, several_nodes=situation.several_nodes)
+    cause = final_cause(
+        failure, situation.earlier, several_nodes=situation.several_nodes, shared_error=situation.shared_error
+    )
     strike = _strikes(cause, situation)
     advanced = failure.checkpoint_step > situation.start_step
     if cause is Cause.ERROR:

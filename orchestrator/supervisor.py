@@ -75,6 +75,7 @@ class Supervisor:
         self._backends: dict[BackendName, Backend] = {}
         self._ended_at: dict[AttemptKey, float] = {}
         self._late_at = float("-inf")
+        self._pools: Pools = {}
         self._renewed_at = self.clock.monotonic()
 
     def backend(self, name: BackendName) -> Backend:
@@ -162,6 +163,8 @@ class Supervisor:
         requeued = [(a, o.previous) for a in live if (o := observations.get((a.job, a.number))) and o.previous]
         if not (news or phases or acting or successes or requeued):
             return False
+        if any(isinstance(verdict, Over) for verdict in verdicts.values()):
+            self._look_at_pools()
         hints: list[Accepted] = []
         with self.store.write(self.number) as writer:
             by_key = {(a.job, a.number): a for a in [*live, *late]}
@@ -230,8 +233,23 @@ class Supervisor:
             attempts.set_submitted(connection, attempt.id, at)
         elif isinstance(verdict, Over):
             own = seen.get((attempt.job, attempt.number), ())
-            writer.decide(endings.entries(connection, attempt, verdict, own, self.policy, at))
+            nodes = self._nodes_for(connection, attempt)
+            writer.decide(endings.entries(connection, attempt, verdict, own, self.policy, at, nodes))
         return []
+
+    def _look_at_pools(self) -> None:
+        """Before a transaction, in which nothing may be asked."""
+        if BackendName.SLURM in self._backends:
+            with contextlib.suppress(ObservationFailed):
+                self._pools = self._backends[BackendName.SLURM].pools()
+
+    def _nodes_for(self, connection: Connection, attempt: StoredAttempt) -> int:
+        """On how many nodes the job could be tried; where nobody could say, on several."""
+        if attempt.backend != BackendName.SLURM:
+            return 1
+        options = jobs.get(connection, attempt.job).launching.options
+        found = {node for pool in pools_of_job(options, self._pools) for node in self._pools.get(pool, ())}
+        return len(found) or policy.NODES_TO_BLAME_THE_PROGRAM
 
     def _requeued_by_slurm(self, writer: Writer, attempt: StoredAttempt, before: Observation) -> None:
         """SLURM took the attempt from a node: its execution there has ended, and a failed node is struck."""

@@ -62,7 +62,7 @@ def status_view(
         kinds = status.kind_counts(connection, name)
         alive = held is not None and held.alive
         notes = [
-            stopped(store) if alive and counts[JobState.QUEUED] else None,
+            *(told_by_supervisor(store, counts) if alive else ()),
             view.supervisor_note(counts, len(blocked), held),
             view.blocked_note(blocked),
             view.code_note(*status.code_changed(connection, name, FIRST_FEW)),
@@ -160,15 +160,15 @@ def pools(store: Store, settings: Settings, name: BackendName) -> Mapping[str, f
     return {}
 
 
-def stopped(store: Store) -> str | None:
-    """Why the supervisor sends nothing (all nodes bad), as it wrote it down."""
+def told_by_supervisor(store: Store, counts: Mapping[JobState, int]) -> list[str]:
+    """Why it sends nothing (all nodes bad), and which machines do not answer, where that keeps some job waiting."""
     found = notices.read(store)
-    lines = (
-        [*found.stopped.values(), *(f"{name} does not answer: {text}" for name, text in found.silent.items())]
-        if found
-        else []
-    )
-    return "; ".join(lines) or None
+    if found is None:
+        return []
+    moving = counts[JobState.QUEUED] + counts[JobState.SUBMITTED] + counts[JobState.RUNNING]
+    stops = found.stopped.values() if counts[JobState.QUEUED] else ()
+    silences = [f"{name} does not answer: {text}" for name, text in found.silent.items()] if moving else ()
+    return [*stops, *silences]
 
 
 def progress_of(store: Store, detail: Detail, now: datetime) -> Progress | None:

@@ -89,3 +89,13 @@ def test_all_nodes_are_bad(cluster: Cluster, tmp_path: Path) -> None:
         orch.wait()
         orch.check_each_once(16)
         assert (datetime.now(UTC) - began).total_seconds() < 150
+
+
+def test_a_program_that_always_fails_is_no_black_hole(cluster: Cluster, tmp_path: Path) -> None:
+    """Forty seeds of a wrong program would strike every node; it fails with its own words, and no node is blamed."""
+    with lab(tmp_path, cluster) as orch:
+        words = ("--seeds", "40", *MEMORY, "--wait", "--", "sh", "-c", "echo boom $ORCH_SEED >&2; exit 3")
+        output = orch.orch("submit", "command", *words, code=1)
+        assert "exit code 3: boom" in output
+        assert orch.states() == {"failed": 40} and orch.query("SELECT DISTINCT cause FROM job") == [("error",)]
+        assert not orch.strikes()

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.words import Cause, JobState
-from orchestrator.policy import Decision, Failure, Policy, Situation, backoff, decide, final_cause
+from orchestrator.policy import (
+    Decision,
+    Failure,
+    Policy,
+    Situation,
+    backoff,
+    decide,
+    final_cause,
+    is_shared,
+    same_error,
+)
 
 NOW = datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
 RETRIED = (
@@ -105,6 +115,15 @@ def test_an_exception_before_ready_is_the_launch_unless_it_repeats_elsewhere() -
     assert final_cause(same_node, [first], several_nodes=True) is Cause.LAUNCH_FAILURE
     assert final_cause(other_text, [first], several_nodes=True) is Cause.LAUNCH_FAILURE
     assert final_cause(elsewhere, [first], several_nodes=True) is Cause.ERROR
+
+
+def test_an_exception_that_many_seeds_meet_on_many_nodes_is_the_programs() -> None:
+    failure = Failure(cause=Cause.ERROR, node="n1", error="KeyError: 7", ready=False)
+    assert final_cause(failure, [], several_nodes=True, shared_error=True) is Cause.ERROR
+    assert same_error("ValueError: seed 7 at 0x7f3e", "ValueError: seed 12 at 0x8f4e")
+    assert not same_error("OSError: /data", "OSError: /tmp")
+    assert is_shared({"n1", "n2", "n3"}, 100) and not is_shared({"n1", "n2"}, 100)
+    assert is_shared({"n1", "n2"}, 2) and not is_shared({"n1"}, 2)
 
 
 def test_with_one_host_only_an_exception_before_ready_is_an_error() -> None:
