@@ -197,11 +197,6 @@ def supersede(connection: Connection, job: int, accepted: int) -> None:
     )
 
 
-def late(connection: Connection, execution: int) -> None:
-    """An outcome that came after its job was closed or cancelled: kept, never counted."""
-    connection.exec_driver_sql("UPDATE execution SET superseded = 1 WHERE id = ?", (execution,))
-
-
 def metrics_of(connection: Connection, execution: int) -> list[tuple[int, Mapping[str, float | None]]]:
     """(epoch, numbers) of an execution, ascending."""
     found: dict[int, dict[str, float | None]] = {}

@@ -266,9 +266,7 @@ class Supervisor:
         assert outcome is not None
         open_states = (JobState.QUEUED, JobState.SUBMITTED, JobState.RUNNING, JobState.FAILED)
         if job.state not in open_states or job.generation != attempt.generation:
-            if success.row is not None and job.state is not JobState.SUCCEEDED:
-                executions.late(writer.connection, success.row)
-            return []
+            return []  # kept as superseded, as ingestion has stored it
         entry = Accepted(
             job=job.id,
             attempt=attempt.number,
