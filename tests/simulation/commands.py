@@ -47,7 +47,8 @@ class SimulatedCommands(Commands):
         command = arguments[0]
         self.counts[command] += 1
         self.tripwire.point(command)
-        reply = self._answer(list(arguments))
+        with self.tripwire.elsewhere():
+            reply = self._answer(list(arguments))
         self.tripwire.point(f"{command} replied")
         return reply
 

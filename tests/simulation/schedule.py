@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -67,7 +67,7 @@ class World:
         self._seeds = 0
 
     @contextlib.contextmanager
-    def running(self):  # type: ignore[no-untyped-def]
+    def running(self) -> Iterator[None]:
         """The simulated process."""
         with simulated(
             self.clock, self.tripwire, self.random, self.sbatch, lambda holder: holder.number in self._alive

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -46,7 +46,7 @@ class Tripwire:
         self.sprung = ""
 
     @contextmanager
-    def watching(self, trap: Trap | None):  # type: ignore[no-untyped-def]
+    def watching(self, trap: Trap | None) -> Iterator[None]:
         """Run one supervisor's turn under this trap; nests."""
         saved = self.trap, self.count, self.active, self.dead, self.writing
         self.trap, self.count, self.active, self.dead, self.writing = trap, 0, True, False, 0
@@ -54,6 +54,15 @@ class Tripwire:
             yield
         finally:
             self.trap, self.count, self.active, self.dead, self.writing = saved
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """What the body does is not done by the supervisor's process."""
+        saved, self.active = self.active, False
+        try:
+            yield
+        finally:
+            self.active = saved
 
     def point(self, name: str) -> None:
         """An I/O called `name` is about to happen, or has just happened."""
@@ -75,11 +84,8 @@ class Tripwire:
         if trap.what == "meanwhile":
             if self.writing == 0:
                 self.trap, self.sprung = None, name
-                self.active = False
-                try:
+                with self.elsewhere():
                     trap.act()
-                finally:
-                    self.active = True
         elif trap.what == "stale":
             self.sprung = name
             raise OSError(errno.ESTALE, "Stale file handle")
