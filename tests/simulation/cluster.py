@@ -6,6 +6,7 @@ How it answers commands is in commands.py.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -113,7 +114,7 @@ class Cluster:
         self.requeue_delay = 10.0
         self.remembers = 300.0
         """MinJobAge: seconds for which squeue shows ended jobs."""
-        self.ids = itertools.count(1)
+        self.ids: Iterator[int] = itertools.count(1)
         self._kicked = False
 
     @property
@@ -187,9 +188,12 @@ class Cluster:
         self.workers.append(worker)
         task.worker = worker
         early = self.random.uniform(0.0, 60.0)
-        self.clock.after(
-            max(1.0, task.limit - SIGNAL_SECONDS - early), lambda: self._still(task, worker) and worker.signal()
-        )
+
+        def warn() -> None:
+            if self._still(task, worker):
+                worker.signal()
+
+        self.clock.after(max(1.0, task.limit - SIGNAL_SECONDS - early), warn)
         self.clock.after(task.limit + self.random.uniform(0.0, 28.0), lambda: self._limit(task, worker))
 
     def _still(self, task: Task, worker: Worker) -> bool:
@@ -278,9 +282,9 @@ class Cluster:
             if worker.node == node.name and worker.alive and id(worker) not in known and self.random.random() < 0.5:
                 worker.kill()
         for task in self.tasks:
-            worker = task.worker
-            if worker is not None and not worker.alive and task.state == "RUNNING" and task.node == node.name:
-                self._left(task, worker, *worker.exit)
+            gone = task.worker
+            if gone is not None and not gone.alive and task.state == "RUNNING" and task.node == node.name:
+                self._left(task, gone, *gone.exit)
         self.kick()
 
     # ---- records

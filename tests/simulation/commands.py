@@ -175,9 +175,12 @@ class Sbatch:
             raise of_sbatch("sbatch: error: Batch job submission failed: Invalid partition name specified", 1)
         if self.random.random() < weather.sbatch_lost:
             delay = self.random.uniform(0.0, weather.sbatch_late)
-            self.cluster.clock.after(delay, lambda: self._make(submission, exclude) and None)
+            self.cluster.clock.after(delay, lambda: self._make_late(submission, exclude))
             raise of_sbatch("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation", 1)
         return self._make(submission, exclude)
+
+    def _make_late(self, submission: Submission, exclude: frozenset[str]) -> None:
+        self._make(submission, exclude)
 
     def _make(self, submission: Submission, exclude: frozenset[str]) -> str:
         self.launched[submission.token] = self.launched.get(submission.token, 0) + 1

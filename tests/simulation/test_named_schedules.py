@@ -12,9 +12,9 @@ from jobs.words import JobState
 from jobs.worker import Task as RealTask
 from tests.simulation.cluster import Task
 from tests.simulation.invariants import rows
-from tests.simulation.schedule import World
 from tests.simulation.tripwire import Trap
 from tests.simulation.workers import Nature
+from tests.simulation.world import World
 
 SOUND = Nature(epochs=4, epoch_seconds=20.0, every=1)
 
