@@ -5,13 +5,18 @@ session and put in order before each test. `new_cluster` makes others; they are 
 
 >>> with new_cluster(accounting=False, nodes=1, extra_conf={"MaxArraySize": 5}) as cluster:  # doctest: +SKIP
 ...     cluster.run("sinfo")
+
+What takes long but waits most of the time is a story: a function of (new_cluster, folder) that goes on in the
+background while other tests run. A test with `@pytest.mark.background(story=...)` gets what it returned as `told`.
 """
 
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,11 +28,20 @@ _REQUIRE = "ORCH_REQUIRE_SLURM"
 _NOT_RUN = pytest.StashKey[str]()
 
 NewCluster = Callable[..., Cluster]
+Story = Callable[[NewCluster, Path], Any]
+MOST_STORIES_AT_ONCE = 2
+SLOW = {"test_away.py", "test_crash_points.py", "test_preemption.py", "test_time_limit.py"}
+LAST = {"test_chaos.py"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "background(story): a test of what a story in the background came to")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without SLURM skip this folder's tests and say so once, or refuse to run where ORCH_REQUIRE_SLURM=1."""
     ours = [item for item in items if _HERE in item.path.parents]
+    items.sort(key=_turn)  # stable: stories have time to go on, and what makes the host busy comes when they are over
     missing = missing_packages() if ours else []
     if not missing:
         return
@@ -37,6 +51,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[_NOT_RUN] = reason
     for item in ours:
         item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _turn(item: pytest.Item) -> int:
+    if item.path.name in LAST:
+        return 2
+    return int(item.path.name in SLOW or item.get_closest_marker("background") is not None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -77,9 +97,6 @@ def cluster(session_cluster: Cluster) -> Cluster:
     return session_cluster
 
 
-SLOW = {"test_away.py", "test_crash_points.py", "test_preemption.py", "test_time_limit.py"}
-
-
 @pytest.fixture(scope="session")
 def slow(new_cluster: NewCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[slowly.Slow]:
     """Time limits, preemptions and dead supervisors on a cluster of their own; it goes on while other tests run."""
@@ -87,8 +104,32 @@ def slow(new_cluster: NewCluster, tmp_path_factory: pytest.TempPathFactory) -> I
         yield begun
 
 
+@pytest.fixture(scope="session")
+def stories(
+    request: pytest.FixtureRequest, new_cluster: NewCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[Story, Future[Any]]]:
+    """The stories of all tests of this session, begun in their order."""
+    marks = [mark for item in request.session.items if (mark := item.get_closest_marker("background"))]
+    executor = ThreadPoolExecutor(MOST_STORIES_AT_ONCE)
+    begun: dict[Story, Future[Any]] = {}
+    for story in dict.fromkeys(mark.kwargs["story"] for mark in marks):
+        begun[story] = executor.submit(story, new_cluster, tmp_path_factory.mktemp(story.__name__))
+    yield begun
+    executor.shutdown(wait=False, cancel_futures=True)
+
+
+@pytest.fixture
+def told(request: pytest.FixtureRequest, stories: dict[Story, Future[Any]]) -> Any:
+    """What the story of this test came to; its failure is this test's."""
+    return stories[request.node.get_closest_marker("background").kwargs["story"]].result()
+
+
 @pytest.fixture(scope="session", autouse=True)
-def begin_what_is_slow(request: pytest.FixtureRequest) -> None:
-    """Where tests of such jobs are to run, begin the jobs before any other test."""
-    if any(item.path.name in SLOW for item in request.session.items) and not missing_packages():
+def begin_early(request: pytest.FixtureRequest) -> None:
+    """Before the first test begin what others will only look at."""
+    if missing_packages():
+        return
+    if any(item.path.name in SLOW for item in request.session.items):
         request.getfixturevalue("slow")
+    if any(item.get_closest_marker("background") for item in request.session.items):
+        request.getfixturevalue("stories")

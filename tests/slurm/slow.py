@@ -105,8 +105,8 @@ class Slow:
         """The login node dies, and then the node of a job."""
         self._submit("alone", "alone", "75", "--time", "1")
         away = self.labs["away"]
-        jobs = away.submit("command", "--seeds", "4", "--time", "10", *HALF_NODE, "--", "python", "stepper.py", "8")
-        for name, running in (("alone", [self.job["alone"]]), ("away", jobs)):
+        jobs = away.submit("command", "--seeds", "4", "--time", "10", *HALF_NODE, "--", "python", "stepper.py", "20")
+        for name, running in (("away", jobs), ("alone", [self.job["alone"]])):
             for job in running:
                 self.labs[name].running(job)
             self.labs[name].kill_supervisor()

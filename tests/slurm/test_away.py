@@ -11,7 +11,7 @@ def test_supervisor_and_login_node_dead_while_a_node_dies(slow: Slow) -> None:
     away, cut = slow.labs["away"], slow.job["cut"]
     away.until(lambda: time.time() - slow.left_at > 60, timeout=70)
     away.until(lambda: away.runs(cut)[-1].ending == "success", timeout=60, what="the second execution")
-    assert away.supervisor() is None and away.states() == {"running": 4}, "somebody looked"
+    assert away.supervisor() is None and away.states()["succeeded"] == 0, "somebody looked"
     first, second = away.runs(cut)
     assert first.outcome is None and first.node != second.node
 
@@ -19,6 +19,6 @@ def test_supervisor_and_login_node_dead_while_a_node_dies(slow: Slow) -> None:
     assert away.status()["counts"]["succeeded"] == 4
     assert away.supervisor() is None
     assert away.accepted(cut) == second.folder.name
-    assert away.epochs(cut)[-1] == 8
+    assert away.epochs(cut)[-1] == 20
     away.wait()
     away.check_each_once(4)

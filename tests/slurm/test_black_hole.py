@@ -6,6 +6,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from slurm.testcluster import Cluster
 from tests.slurm.conftest import NewCluster
 from tests.slurm.lab import Lab, lab
@@ -24,10 +26,10 @@ time.sleep(2)
 MEMORY = ("--mem", "200M")
 
 
-def test_three_black_holes_of_eight_nodes(new_cluster: NewCluster, tmp_path: Path) -> None:
-    with new_cluster(nodes=8, cpus=1) as cluster, lab(tmp_path, cluster, ORCH_STRIKES=str(STRIKES)) as orch:
-        (tmp_path / "orch.toml").write_text(f"[slurm]\nsetup = ['sleep 1; test \"$SLURMD_NODENAME\" != {NO_SETUP}']\n")
-        (tmp_path / "job.py").write_text(PROGRAM)
+def three_black_holes(new_cluster: NewCluster, folder: Path) -> None:
+    with new_cluster(nodes=8, cpus=1) as cluster, lab(folder, cluster, ORCH_STRIKES=str(STRIKES)) as orch:
+        (folder / "orch.toml").write_text(f"[slurm]\nsetup = ['sleep 1; test \"$SLURMD_NODENAME\" != {NO_SETUP}']\n")
+        (folder / "job.py").write_text(PROGRAM)
         jobs = orch.submit("command", "--seeds", str(JOBS), *MEMORY, "--", "python", "job.py")
         bad = {NO_SETUP, NO_DATA, KILLER}
         seen: set[str] = set()
@@ -64,6 +66,12 @@ def last_start(cluster: Cluster, node: str) -> float:
     command = ("sacct", "-a", "-X", "-n", "-P", "--duplicates", "-S", "now-1hour", "-N", node, "-o", "Start")
     texts = cluster.run(*command).stdout.split()
     return max(datetime.fromisoformat(text).timestamp() for text in texts if text[0].isdigit())
+
+
+@pytest.mark.background(story=three_black_holes)
+def test_three_black_holes_of_eight_nodes(told: None) -> None:
+    """All of it was asserted in the story."""
+    assert told is None
 
 
 def test_all_nodes_are_bad(cluster: Cluster, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def test_a_job_that_slurm_has_is_adopted_by_its_token(slow: Slow, moment: str) -
     orch.finish(slow.waiting[moment])
     orch.check_each_once(2)
     [(token, native)] = tokens(orch)
+    orch.until(lambda: len(slurm_jobs(orch, token)) >= 2, what="the records, which come seconds late,")
     assert slurm_jobs(orch, token) == [f"{native}_0", f"{native}_1"], "submitted twice"
     assert all(len(orch.runs(job)) == 1 for job in (1, 2))
 
@@ -38,6 +39,7 @@ def test_a_job_that_slurm_never_got_is_sent_again_after_two_looks(slow: Slow) ->
     orch.check_each_once(2)
     [(first, never), (second, native)] = tokens(orch)
     assert never is None and native is not None
-    assert slurm_jobs(orch, first) == [] and len(slurm_jobs(orch, second)) == 2
+    orch.until(lambda: len(slurm_jobs(orch, second)) == 2, what="the records, which come seconds late,")
+    assert slurm_jobs(orch, first) == []
     [(decision,)] = orch.query("SELECT DISTINCT decision FROM attempt WHERE token = ?", first)
     assert "never happened" in decision

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +64,9 @@ class Table:
         self.at: dict[str, float] = {}
         self.seen: dict[str, Any] = {}
         self.jobs: dict[int, dict[str, Any]] = {}
+        """What `orch status` said in the end."""
+        self.queue: list[str] = []
+        """What SLURM had of them in the end."""
 
     def slurm_id(self, row: str) -> str:
         """Its id in SLURM, that of an array's task included."""
@@ -77,18 +80,17 @@ class Table:
         return self.orch.query("SELECT state, cause, node FROM attempt WHERE job_id = ? ORDER BY number", self.job[row])
 
 
-@pytest.fixture(scope="module")
-def table(new_cluster: NewCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Table]:
+def through_all(new_cluster: NewCluster, folder: Path) -> Table:
     """All rows have been through it: the jobs have ended."""
     # No node is taken out of use here, so that every row ends whatever the others do.
-    folder = tmp_path_factory.mktemp("table")
     with new_cluster(nodes=16, cpus=2, gpus=1) as cluster, lab(folder, cluster, ORCH_STRIKES="9") as orch:
         table = Table(orch, cluster)
         submit(table)
         disturb(table)
         orch.wait(code=1, timeout=150)
         table.jobs = orch.jobs()
-        yield table
+        table.queue = cluster.run("squeue", "-h", "-r", "-t", "pending,running,completing", "-o", "%i").stdout.split()
+        return table
 
 
 def submit(table: Table) -> None:
@@ -156,6 +158,14 @@ def disturb(table: Table) -> None:
     cluster.run("scontrol", "update", f"jobid={native}", "StartTime=now")
 
 
+pytestmark = pytest.mark.background(story=through_all)
+
+
+@pytest.fixture
+def table(told: Table) -> Table:
+    return told
+
+
 def succeeded(table: Table, row: str) -> list[Run]:
     """Its executions, after checking that the job has one result, of one of them."""
     runs = table.runs(row)
@@ -173,7 +183,6 @@ def requeued(table: Table, row: str) -> tuple[Run, Run]:
     return first, second
 
 
-@pytest.mark.timeout(400)
 def test_nothing_happens(table: Table) -> None:
     [run] = succeeded(table, "undisturbed")
     assert "_" in str(run.started.slurm_job), (
@@ -238,7 +247,7 @@ def test_scontrol_requeuehold(table: Table) -> None:
 
 def test_scontrol_requeuehold_of_a_job_that_had_its_result(table: Table) -> None:
     [run] = succeeded(table, "held_but_done")
-    assert table.slurm_id("held_but_done") not in table.cluster.run("squeue", "-h", "-r", "-o", "%i").stdout.split()
+    assert table.slurm_id("held_but_done") not in table.queue
     assert run.ending == "success"
 
 
@@ -277,6 +286,6 @@ def test_scancel_of_one_pending_array_task(table: Table) -> None:
 
 
 def test_nothing_is_left(table: Table) -> None:
-    assert table.cluster.run("squeue", "-h", "-t", "pending,running").stdout.strip() == ""
+    assert not table.queue
     assert table.orch.query("SELECT count(*) FROM attempt WHERE state != 'ended' OR doomed = 1") == [(0,)]
     assert "Traceback" not in table.orch.supervisor_log()

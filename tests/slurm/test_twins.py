@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slurm.testcluster import Cluster
+import pytest
+
+from tests.slurm.conftest import NewCluster
 from tests.slurm.lab import lab
 
 PROGRAM = """
@@ -18,9 +20,9 @@ LONG, SHORT = 36, 8
 """Seconds: SLURM notices the silence after about 15, and starts the jobs anew 6 later at the most."""
 
 
-def test_two_copies_and_one_result(cluster: Cluster, tmp_path: Path) -> None:
-    with lab(tmp_path, cluster) as orch:
-        (tmp_path / "program.py").write_text(PROGRAM)
+def twins(new_cluster: NewCluster, folder: Path) -> None:
+    with new_cluster(nodes=3) as cluster, lab(folder, cluster) as orch:
+        (folder / "program.py").write_text(PROGRAM)
         [long] = orch.submit("command", "--mem", "200M", "--", "python", "program.py", str(LONG))
         [short] = orch.submit("command", "--mem", "200M", "--", "python", "program.py", str(SHORT))
         for job in (long, short):
@@ -52,3 +54,9 @@ def test_two_copies_and_one_result(cluster: Cluster, tmp_path: Path) -> None:
         assert orch.accepted(short) == first.folder.name and orch.epochs(short) == list(range(1, SHORT + 1))
         assert all(copy.ending != "success" for copy in copies)
         assert not cluster.run("squeue", "-h", "-t", "pending,running").stdout.strip()
+
+
+@pytest.mark.background(story=twins)
+def test_two_copies_and_one_result(told: None) -> None:
+    """All of it was asserted in the story."""
+    assert told is None

@@ -1,0 +1,122 @@
+"""Short jobs while nodes, steps, the supervisor and the controller are killed at random: each has exactly one result.
+
+ORCH_CHAOS_MINUTES (of killing, 1.5 by default), ORCH_CHAOS_JOBS (200) and ORCH_CHAOS_SEED; `make chaos` does it longer.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from slurm.testcluster import Cluster
+from slurm.testcluster.errors import ClusterError
+from tests.slurm.conftest import NewCluster
+from tests.slurm.lab import Lab, lab
+
+MINUTES = float(os.environ.get("ORCH_CHAOS_MINUTES", "1.5"))
+JOBS = int(os.environ.get("ORCH_CHAOS_JOBS", "200"))
+SEED = int(os.environ.get("ORCH_CHAOS_SEED", str(random.randrange(10**6))))
+NODES = 6
+
+
+class Chaos:
+    """What can happen, one thing at a time; `mend` takes back what would stay broken."""
+
+    def __init__(self, orch: Lab, cluster: Cluster, dice: random.Random) -> None:
+        self.orch, self.cluster, self.dice = orch, cluster, dice
+        self.done: list[str] = []
+
+    def strike(self) -> None:
+        often = [self.power_cut, self.supervisor] * 2
+        seldom = [self.lone_slurmd, self.steps, self.set_down, self.controller, self.worker, self.requeue]
+        event = self.dice.choice(often + seldom)
+        self.done.append(event.__name__)
+        try:
+            event()
+        except (ClusterError, OSError) as error:  # the controller is away, or the process has just ended
+            self.done.append(f"({error})")
+
+    def node(self) -> str:
+        return f"node{self.dice.randint(1, NODES)}"
+
+    def power_cut(self) -> None:
+        node = self.node()
+        self.cluster.kill_node(node)
+        time.sleep(self.dice.uniform(0, 6))
+        self.cluster.start_node(node)
+
+    def lone_slurmd(self) -> None:
+        node = self.node()
+        self.cluster.kill_node(node, jobs=False)
+        time.sleep(self.dice.uniform(0, 6))
+        self.cluster.start_node(node)
+
+    def steps(self) -> None:
+        self.cluster.kill_steps(self.node())
+
+    def set_down(self) -> None:
+        node = self.node()
+        self.cluster.set_node_down(node, "chaos")
+        time.sleep(self.dice.uniform(0, 3))
+        self.cluster.resume_node(node)
+
+    def supervisor(self) -> None:
+        self.orch.kill_supervisor()
+        time.sleep(self.dice.uniform(0, 4))
+        self.orch.start("submit", "command", "--seeds", "1", "--", "true").wait(60)  # exists already: only wakes
+
+    def controller(self) -> None:
+        kill = self.dice.choice([self.cluster.kill_controller, self.cluster.stop_controller])
+        kill()
+        time.sleep(self.dice.uniform(0, 8))
+        self.cluster.start_controller()
+
+    def worker(self) -> None:
+        if processes := self.cluster.job_processes(self.node()):
+            os.kill(self.dice.choice(processes).pid, 9)
+
+    def requeue(self) -> None:
+        running = self.cluster.run("squeue", "-h", "-r", "-t", "R", "-o", "%i").stdout.split()
+        if running:
+            self.cluster.run("scontrol", "requeue", self.dice.choice(running))
+
+    def mend(self) -> None:
+        self.cluster.start_controller()
+        for number in range(1, NODES + 1):
+            self.cluster.start_node(f"node{number}")
+        for node, state in self.cluster.nodes().items():
+            if state.startswith(("down", "drain")):
+                self.cluster.resume_node(node)
+
+
+@pytest.mark.timeout(60 * MINUTES + 500)
+def test_chaos(new_cluster: NewCluster, tmp_path: Path) -> None:
+    print(f"ORCH_CHAOS_SEED={SEED}")
+    dice = random.Random(SEED)
+    # Strikes never add up to a stop, and no budget runs out: here every job must get through.
+    settings = {"ORCH_STRIKES": "1000"}
+    budgets = "[resubmission]\nbackoff_most_seconds = 2.0\n[resubmission.budgets]\n"
+    budgets += "".join(f"{cause} = 40\n" for cause in ("killed", "node_failure", "launch_failure", "lost", "preempted"))
+    with new_cluster(nodes=NODES, cpus=2) as cluster, lab(tmp_path, cluster, **settings) as orch:
+        (tmp_path / "orch.toml").write_text(budgets)
+        count = ("command", "--seeds", str(JOBS), "--mem", "100M", "--time", "10")
+        orch.submit(*count, "--", "sh", "-c", "sleep $((ORCH_SEED % 4 + 1))")
+        chaos = Chaos(orch, cluster, dice)
+        until = time.monotonic() + 60 * MINUTES
+        while time.monotonic() < until:
+            chaos.strike()
+            time.sleep(dice.uniform(0.5, 4))
+        chaos.mend()
+        for _ in range(5):
+            output = orch.orch("supervise", "--until-idle", code=None, timeout=240)
+            if orch.states()["failed"] + orch.states()["cancelled"] == 0:
+                break
+            print(output)
+        print(f"seed {SEED}: {chaos.done}")
+        orch.check_each_once(JOBS)
+        results = orch.query("SELECT e.job_id, e.superseded FROM result r JOIN execution e ON e.id = r.execution_id")
+        assert len({job for job, _ in results}) == JOBS and not any(superseded for _, superseded in results)
