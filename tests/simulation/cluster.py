@@ -239,11 +239,22 @@ class Cluster:
         """It leaves the queue (MinJobAge, or a controller that lost its state)."""
         task.in_queue = False
 
+    def node_fail(self, task: Task) -> None:
+        """NODE_FAIL for some seconds, then PENDING under the same id: it is not final while the queue has the id."""
+        task.worker, task.state = None, "NODE_FAIL"
+        self._record(task, "NODE_FAIL")
+
+        def again() -> None:
+            if task.live and task.state == "NODE_FAIL":
+                self.requeue(task, "NODE_FAIL")
+
+        self.clock.after(self.random.uniform(0.0, 4.0), again)
+
     def requeue(self, task: Task, state: str, *, hold: str = "") -> None:
         """Back to PENDING under the same id; `state` is what the records say of the run before."""
         worker, task.worker = task.worker, None
-        self._record(task, state)
         if state != "NODE_FAIL":
+            self._record(task, state)
             self._make_end(worker)
         task.restarts += 1
         task.state, task.node = "PENDING", ""
@@ -264,7 +275,7 @@ class Cluster:
         node.known_down = not node.slurmd
         for task in self.tasks:
             if task.live and task.node == node.name and task.state in ("RUNNING", "COMPLETING"):
-                self.requeue(task, "NODE_FAIL")
+                self.node_fail(task)
 
     def slurmd_dies(self, node: Node, seconds: float) -> None:
         """For so long; within the detection time nobody notices."""

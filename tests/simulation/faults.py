@@ -59,7 +59,7 @@ class Faults:
         for task in list(self.cluster.tasks):
             if task.live and task.node == node.name and task.state in ("RUNNING", "COMPLETING"):
                 worker = task.worker
-                self.cluster.requeue(task, "NODE_FAIL")
+                self.cluster.node_fail(task)
                 if worker is not None:
                     worker.kill()
         self.clock.after(self.random.uniform(30.0, 300.0), lambda: self.cluster.slurmd_returns(node))
@@ -83,9 +83,7 @@ class Faults:
         worker = task.worker
         if worker is not None:
             worker.alive = False
-        self.clock.after(
-            27.0, lambda: self.cluster.requeue(task, "NODE_FAIL") if task.worker is worker and task.live else None
-        )
+        self.clock.after(27.0, lambda: self.cluster.node_fail(task) if task.worker is worker and task.live else None)
         return f"step of {task.id} dies"
 
     def no_requeue_node_fail(self) -> str:
@@ -94,7 +92,7 @@ class Faults:
         if task is None:
             return ""
         if task.worker is not None and self.random.random() < 0.7:
-            task.worker.kill() if not task.worker.alive else setattr(task.worker, "alive", False)
+            task.worker.alive = False
         self.cluster.end(task, "NODE_FAIL")
         return f"{task.id} ends as NODE_FAIL"
 

@@ -13,6 +13,7 @@ from jobs.files import read_json
 from jobs.layout import Layout
 from jobs.records import Started
 from jobs.words import JobState
+from tests.simulation.cluster import Cluster
 from tests.simulation.workers import Ledger
 
 
@@ -64,6 +65,7 @@ class Invariants:
         self.cancelled: set[int] = set()
         """Cancelled by the user, and not retried since."""
         self._results: dict[int, tuple[Any, ...]] = {}
+        self._ended: set[tuple[int, int]] = set()
 
     def after_step(self, connection: Connection) -> None:
         """No job lost, no result counted twice or changed, one live attempt at most, a journal without gap."""
@@ -126,8 +128,32 @@ class Invariants:
             )
             require(have == want, f"job {job}: epochs {have} are counted, its execution {row[4]} has {want}")
 
-    def launches(self, connection: Connection, launched: Mapping[str, int]) -> None:
-        """Every submission was launched once at most, and what is said never to have been launched was not."""
+    def endings(self, connection: Connection, cluster: Cluster) -> None:
+        """No attempt is given up while it lives: only an outcome, a cancel or the machines end one."""
+        ended = rows(
+            connection,
+            "SELECT job_id, number, token, position, cause, decision FROM attempt WHERE state = 'ended' "
+            "AND cause NOT IN ('success', 'cancelled')",
+        )
+        new = [row for row in ended if row[:2] not in self._ended]
+        self._ended.update(row[:2] for row in new)
+        for job, number, token, position, cause, decision in new:
+            folder = self.layout.attempt(job, number)
+            if any(path.parent == folder for path in self.ledger.outcomes):
+                continue
+            tasks = [task for task in cluster.tasks if task.name == token and (task.index or 0) == position]
+            living = [task.id for task in tasks if task.live]
+            require(not living, f"job {job} is given up ({cause}: {decision}), and SLURM has {living}")
+            hearts = [worker for worker in cluster.workers if worker.alive and worker.path is not None]
+            beating = [worker.path for worker in hearts if worker.path is not None and worker.path.parent == folder]
+            require(cause != "lost" or not beating, f"job {job} is given up for lost, and {beating} run")
+
+    def launches(self, connection: Connection, launched: Mapping[str, int], *, stalled: bool) -> None:
+        """Every submission was launched once at most, and what is said never to have been launched was not.
+
+        `stalled`: a supervisor stalled, perhaps in sbatch itself; then its workers have found out.
+        """
+        require(stalled or not self.ledger.given_up, "a submission was given up too early: it started afterwards")
         twice = sorted(token for token, times in launched.items() if times > 1)
         require(not twice, f"launched twice: {twice}")
         never = {

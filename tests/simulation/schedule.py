@@ -13,7 +13,7 @@ from tests.simulation.tripwire import Trap
 from tests.simulation.workers import Nature
 from tests.simulation.world import World
 
-Kind = Literal["crash", "disk_full", "commit_fails", "stale", "user", "time", "overtaken"]
+Kind = Literal["crash", "disk_full", "commit_fails", "commit_unclear", "stale", "user", "time", "overtaken"]
 KINDS: tuple[Kind, ...] = (
     "crash",
     "crash",
@@ -21,6 +21,7 @@ KINDS: tuple[Kind, ...] = (
     "crash",
     "disk_full",
     "commit_fails",
+    "commit_unclear",
     "stale",
     "user",
     "time",
@@ -51,7 +52,7 @@ def draw_spawn(world: World, job: int) -> None:
     world.ledger.natures[job].spawn = (first, second)
 
 
-def run(seed: int, *, steps: int = 25) -> list[str]:
+def run(seed: int, *, steps: int = 20) -> list[str]:
     """The schedule of that seed; its story. Raises whatever an invariant or the code raises, with the story added."""
     with tempfile.TemporaryDirectory(dir=memory_folder(), prefix="orch-sim-") as folder:
         world = World(Path(folder) / ".orch", seed)

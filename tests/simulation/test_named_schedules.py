@@ -165,6 +165,33 @@ def test_a_purged_job_that_carries_on_is_lost_then_accepted_late(world: World) -
     assert state == JobState.SUCCEEDED
 
 
+def test_the_late_success_of_a_lost_attempt_closes_its_job(world: World) -> None:
+    """A live worker was declared dead, for nobody could see its heart beat: its result is not refused."""
+    job = world.submit(Nature(epochs=4, epoch_seconds=60.0, every=100))
+    task = running_task(world)
+    assert task.worker is not None and task.worker.path is not None
+    for name in ("heartbeat", "metrics.jsonl"):
+        world.folder._visible[task.worker.path / name] = world.clock.seconds + 200.0
+    world.weather.accounting = "off"
+    world.cluster.forget(task)
+    task.worker = None
+    for node in world.cluster.nodes.values():
+        node.set_down = True  # its replacement waits
+    world.invariants.after_step(world.database)
+    for _ in range(60):
+        world.clock.advance(5.0)
+        world.cluster.beat()
+        world.turn()
+        world.invariants.after_step(world.database)
+    causes = rows(world.database, "SELECT number, cause FROM attempt ORDER BY number")
+    assert causes == [(1, "lost"), (2, "cancelled")]
+    assert job_row(world, job)[0] == JobState.SUCCEEDED
+    assert rows(
+        world.database,
+        "SELECT a.number FROM result JOIN execution e ON e.id = execution_id JOIN attempt a ON a.id = e.attempt_id",
+    ) == [(1,)]
+
+
 def test_an_overtaken_supervisor_writes_nothing(world: World) -> None:
     world.submit(SOUND)
     world.step(1.0)
@@ -244,7 +271,8 @@ def test_a_restart_count_that_repeats_names_no_execution(world: World) -> None:
     world.submit(SOUND)
     task = running_task(world)
     for _ in range(2):
-        world.cluster.requeue(task, "NODE_FAIL")
+        world.cluster.node_fail(task)
+        world.clock.advance(4.0)
         task.restarts = 1  # the controller came back with an older count
         until(world, lambda: bool(world.cluster.running()))
     world.calm()

@@ -21,13 +21,14 @@ class Crash(BaseException):
 
 @dataclass
 class Trap:
-    """What happens at the `at`-th I/O: the process dies, the disk or the commit fails once, or `act` runs meanwhile.
+    """What happens at the `at`-th I/O: the process dies, the disk or the commit fails once (`commit_unclear`: though it
+    happened), or `act` runs meanwhile.
 
     `stale`: from the `at`-th listing of a folder on, the shared folder answers no listing.
     """
 
     at: int
-    what: Literal["crash", "disk_full", "commit_fails", "stale", "meanwhile"]
+    what: Literal["crash", "disk_full", "commit_fails", "commit_unclear", "stale", "meanwhile"]
     act: Callable[[], None] = lambda: None
     name: str = ""
     """Only I/O of this name counts; '' for every."""
@@ -92,6 +93,6 @@ class Tripwire:
         elif trap.what == "disk_full" and name in FILE_IO:
             self.trap, self.sprung = None, name
             raise OSError(errno.ENOSPC, "No space left on device")
-        elif trap.what == "commit_fails" and name == "commit":
+        elif (trap.what, name) in (("commit_fails", "commit"), ("commit_unclear", "committed")):
             self.trap, self.sprung = None, name
             raise OperationalError("COMMIT", {}, sqlite3.OperationalError("database or disk is full"))

@@ -52,6 +52,8 @@ class Ledger:
     outcomes: dict[Path, Outcome] = field(default_factory=dict)
     lines: dict[Path, list[MetricLine]] = field(default_factory=dict)
     executions: int = 0
+    given_up: int = 0
+    """Tasks that started after their submission had been given up."""
 
 
 class Worker:
@@ -146,6 +148,7 @@ class Worker:
             self._end(1)
             return
         if self.layout.given_up(manifest.token).exists():
+            self.ledger.given_up += 1
             self._end(0)
             return
         self.task = task = manifest.tasks[self.index]

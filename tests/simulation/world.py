@@ -60,6 +60,7 @@ class World:
         self.last = Cycle()
         self.story: list[str] = []
         self._alive: set[int] = set()
+        self._stalled = False
         self._user: Store | None = None
         self._database: sqlite3.Connection | None = None
         self._seeds = 0
@@ -198,7 +199,11 @@ class World:
             require(me is not self.supervisor, "the only supervisor lost its lease")
             self.tell("an old supervisor finds its lease lost")
         except StoreError as error:
-            trapped = trap is not None and trap.what in ("disk_full", "commit_fails") and self.tripwire.sprung != ""
+            trapped = (
+                trap is not None
+                and trap.what in ("disk_full", "commit_fails", "commit_unclear")
+                and self.tripwire.sprung != ""
+            )
             if not trapped:
                 raise
             self.tell(f"supervisor at '{self.tripwire.sprung}': {error}")
@@ -212,6 +217,7 @@ class World:
             if old is None:
                 return
             self.tell(f"supervisor {old.number} stalls")
+            self._stalled = True
             self._alive.discard(old.number)
             self.supervisor = None
             for _ in range(turns):
@@ -235,6 +241,7 @@ class World:
         self.cluster.beat()
         self.turn(trap)
         self.invariants.after_step(self.database)
+        self.invariants.endings(self.database, self.cluster)
 
     # ---- the end
 
@@ -262,6 +269,6 @@ class World:
         self.clock.advance(4000.0)
         living = [task.id for task in self.cluster.tasks if task.live]
         self.invariants.at_end(self.database, self.last.stopped, living)
-        self.invariants.launches(self.database, self.sbatch.launched)
+        self.invariants.launches(self.database, self.sbatch.launched, stalled=self._stalled)
         self.rebuild()
         self.invariants.at_end(self.database, self.last.stopped, living)
