@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -70,7 +71,9 @@ class Model:
 @cache
 def empty_store() -> Path:
     """Made once: a migration costs more than all that follows."""
-    root = Path(tempfile.mkdtemp(prefix="orch-machine-")) / ".orch"
+    folder = Path(tempfile.mkdtemp(prefix="orch-machine-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    root = folder / ".orch"
     Store(root, create=True)
     return root
 
