@@ -454,8 +454,9 @@ def test_what_doctor_asks(bench: Bench, cluster: Cluster) -> None:
     assert away.installed and away.controller is None and "controller" in away.errors
 
 
-@pytest.mark.parametrize(("partition", "phase"), [("abrupt", Phase.PENDING), ("cancel", Phase.ENDED)])
-def test_preemption_is_told_apart_from_a_failure(bench: Bench, partition: str, phase: Phase) -> None:
+@pytest.mark.parametrize("partition", ["abrupt", "cancel"])
+def test_preemption_is_told_apart_from_a_failure(bench: Bench, partition: str) -> None:
+    """By SLURM's record; or by the worker's own, where SLURM warned it in time, so that it requeued itself."""
     whole = Resources(cpus=8, memory_mb=400, minutes=5)
     live = bench.start(1, "sleep 60", resources=whole, slurm={"partition": partition, "nodelist": "node2"})
     bench.watch(live, RUNNING)
@@ -465,9 +466,11 @@ def test_preemption_is_told_apart_from_a_failure(bench: Bench, partition: str, p
 
     def seen_it(seen: list[Observation]) -> bool:
         told.extend(item.previous or item for item in seen if item.cause or item.previous)
-        return bool(told) and seen[0].phase is phase
+        return bool(told or seen[0].restarts) and seen[0].phase is not Phase.COMPLETING
 
     bench.watch(live, seen_it)
-    assert {item.cause for item in told} == {Cause.PREEMPTED}
+    own = read_json(bench.layout.executions(live[0].job, 1)[0] / "outcome.json", Outcome)
+    causes = [item.cause for item in told] or [own.cause if own else None]
+    assert set(causes) == {Cause.PREEMPTED}
     bench.backend.cancel(first + live)
     bench.watch(first + live, all_in(Phase.ENDED, Phase.ABSENT))
