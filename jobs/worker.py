@@ -36,7 +36,8 @@ from jobs.words import Cause
 
 EARLY_SIGNAL_SECONDS = 300
 """A user signal within this time of the limit announces the limit: SLURM sends it up to a minute early (sbatch(1),
---signal), on top of the asked-for delay; earlier than that it announces a preemption."""
+--signal), on top of the asked-for delay; earlier than that it announces a preemption. In short jobs that delay is a
+sixth of the limit."""
 
 
 class Task:
@@ -176,7 +177,8 @@ class Execution:
         if reason is StopReason.USER_SIGNAL:
             limit = self.task.resources.minutes * 60
             elapsed = time.time() - self.started.at.timestamp()
-            cause = Cause.TIMEOUT if elapsed >= limit - EARLY_SIGNAL_SECONDS else Cause.PREEMPTED
+            early = min(EARLY_SIGNAL_SECONDS, limit / 6 + 90)
+            cause = Cause.TIMEOUT if elapsed >= limit - early else Cause.PREEMPTED
             advanced = context.checkpoints.newest_step > context.resumed_step
             if cause is Cause.TIMEOUT and not advanced and elapsed >= limit * 0.25:
                 text = f"no progress in a whole time limit ({self.task.resources.minutes} minutes)"
