@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo-run
 SLURM_PACKAGES := slurm-wlm slurmdbd munge mariadb-server
-BROWSER_PACKAGES := chromium chromium-driver
+BROWSER_PACKAGES := chromium
+DATA_PACKAGES := dataset-fashion-mnist
 
 .PHONY: install demo test test-fast lint bench bench-train bench-gpu bench-slurm chaos packages clean
 
@@ -23,21 +24,25 @@ demo: install
 	cd $(DEMO) && export ORCH_PRESET=demo PATH="$(CURDIR)/$(BIN):$$PATH" && \
 	  orch submit random-baseline --seeds 10 --wait && orch status && orch table --out table2.md && cat table2.md
 
-# Debian's packages for the SLURM tests and the browser test, where this user may install them.
+# Debian's packages for the SLURM tests, the browser test and Fashion-MNIST, where this user may install them.
 packages:
 	@if ! command -v slurmctld >/dev/null && ! test -x /usr/sbin/slurmctld; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SLURM_PACKAGES) >/dev/null; \
 	  else echo "!!! tests/slurm will NOT run: SLURM is not here. Get it with: sudo apt-get install -y --no-install-recommends $(SLURM_PACKAGES)"; fi; fi
-	@if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then \
+	@if ! test -d /usr/share/datasets/fashion-mnist; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DATA_PACKAGES) >/dev/null; \
+	  else echo "!!! Fashion-MNIST's own files will NOT be tested. Get them with: sudo apt-get install -y $(DATA_PACKAGES)"; fi; fi
+	@if ! command -v chromium >/dev/null; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BROWSER_PACKAGES) >/dev/null; \
 	  else echo "!!! the browser test will NOT run. Get it with: sudo apt-get install -y $(BROWSER_PACKAGES)"; fi; fi
 
+# Two at once where tests wait or compute alone; the SLURM tests share one cluster, so they go one by one.
 test: install packages
-	$(BIN)/pytest tests/unit tests/integration
-	$(BIN)/pytest tests/simulation
-	$(BIN)/pytest tests/e2e
+	$(BIN)/pytest -n 2 --dist worksteal tests/simulation tests/unit tests/integration
+	$(BIN)/pytest -n 2 --dist worksteal tests/e2e
 	$(BIN)/pytest tests/slurm
 
 test-fast: install
