@@ -11,7 +11,6 @@ from db import executions, jobs, lease
 from db.store import Store
 from jobs.words import JobState
 from orchestrator import notices
-from orchestrator.settings import Settings
 from orchestrator.starting import LOG, ensure_supervisor
 
 LOOK_SECONDS = 0.5
@@ -23,7 +22,7 @@ DEFECT = 70
 MOVING = (JobState.QUEUED, JobState.SUBMITTED, JobState.RUNNING)
 
 
-def wait(store: Store, settings: Settings, study: str, *, quiet: bool) -> int:
+def wait(store: Store, study: str, *, quiet: bool) -> int:
     """0 where all succeeded or were cancelled, 1 where a job failed or is blocked (named). Ctrl-C: 130, jobs go on."""
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     look_after = time.monotonic() + START_SECONDS
@@ -39,9 +38,7 @@ def wait(store: Store, settings: Settings, study: str, *, quiet: bool) -> int:
                 progress.update(task, total=sum(counts.values()), completed=done, description=text)
                 if not (quiet or console.is_terminal) and text != said:
                     said = text
-                    console.print(
-                        f"{done}/{sum(counts.values())}  {text}", highlight=False, soft_wrap=True, markup=False
-                    )
+                    console.print(f"{done}/{sum(counts.values())}  {text}")
                 if not any(counts[state] for state in MOVING):
                     break
                 stopped = _stopped(store)
@@ -107,20 +104,10 @@ def verdict(store: Store, study: str | None) -> int:
         failed = jobs.select(connection, study=study, states=[JobState.FAILED])
         blocked = jobs.blocked(connection, study)
     for job in failed[:10]:
-        console.print(
-            f"job {job.id} ({job.kind}, seed {job.seed}) failed: {job.error or job.cause}",
-            style="red",
-            soft_wrap=True,
-            markup=False,
-        )
+        console.print(f"job {job.id} ({job.kind}, seed {job.seed}) failed: {job.error or job.cause}", style="red")
     if len(failed) > 10:
         console.print(f"… and {len(failed) - 10} more failed: orch status", style="red")
     if blocked:
         first, roots = next(iter(blocked.items()))
-        console.print(
-            f"{len(blocked)} jobs are blocked, job {first} behind job {roots[0]}",
-            style="red",
-            soft_wrap=True,
-            markup=False,
-        )
+        console.print(f"{len(blocked)} jobs are blocked, job {first} behind job {roots[0]}", style="red")
     return 1 if failed or blocked else 0

@@ -50,4 +50,4 @@ def command(
     if wait:
         from orchestrator.waiting import wait as wait_for
 
-        context.exit(wait_for(store, settings, name, quiet=as_json))
+        context.exit(wait_for(store, name, quiet=as_json))

@@ -196,7 +196,7 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
     if request.search_epochs and not request.from_search:
         raise click.UsageError("--epochs names read-outs of --from-search; the training's length is --set epochs=N")
     done = enqueueing.submit(root, settings, request, dry_run=dry)
-    _say(done, request.study, given, dry)
+    _say(done, request.study, request.preset, given, dry)
     if dry:
         return
     store = Store(root)
@@ -207,7 +207,7 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
     if given["wait"]:
         from orchestrator.waiting import wait
 
-        context.exit(wait(store, settings, request.study, quiet=given["as_json"]))
+        context.exit(wait(store, request.study, quiet=given["as_json"]))
 
 
 def _listed(kind: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -235,14 +235,14 @@ def _check_options(options: dict[str, Any]) -> None:
         raise BadInput(f"--retry-oom-mem must be above 1 and at most 10 (got {options['retry_oom_mem']})")
 
 
-def _say(done: Any, study: str, given: dict[str, Any], dry: bool) -> None:
+def _say(done: Any, study: str, preset: str, given: dict[str, Any], dry: bool) -> None:
     ensured = done.ensured
     if given["as_json"]:
         print_json({"created": list(ensured.created), "existing": list(ensured.existing)})
         return
     for line in done.planned:
         click.echo(f"  {line.what}: {line.count} jobs ({line.new} new), {line.epochs} epochs of training")
-    if done.planned:
+    if done.planned and preset == "report":
         from orchestrator.estimating import gpu_hours
 
         click.echo(f"  about {gpu_hours(done.planned):.1f} GPU hours in all (an estimate: docs/benchmarks.md)")

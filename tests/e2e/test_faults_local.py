@@ -153,7 +153,7 @@ def test_a_wait_ends_where_no_supervisor_stays_alive(
     monkeypatch.setattr(waiting, "START_SECONDS", 0.0)
     monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(waiting, "ensure_supervisor", lambda store: started.append(store.root) or True)
-    assert waiting.wait(orch.store, Settings(), "default", quiet=True) == 70
+    assert waiting.wait(orch.store, "default", quiet=True) == 70
     assert f"see why in {orch.layout.root}/supervisor.log" in capfd.readouterr().err
     assert len(started) == waiting.MOST_RESTARTS + 1
 
