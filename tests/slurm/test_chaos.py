@@ -21,6 +21,8 @@ MINUTES = float(os.environ.get("ORCH_CHAOS_MINUTES", "1.5"))
 JOBS = int(os.environ.get("ORCH_CHAOS_JOBS", "200"))
 SEED = int(os.environ.get("ORCH_CHAOS_SEED", str(random.randrange(10**6))))
 NODES = 6
+WORDS = ("command", "--seeds", str(JOBS), "--mem", "100M", "--time", "10")
+WORDS += ("--", "sh", "-c", "sleep $((ORCH_SEED % 4 + 1))")
 
 
 class Chaos:
@@ -67,7 +69,7 @@ class Chaos:
     def supervisor(self) -> None:
         self.orch.kill_supervisor()
         time.sleep(self.dice.uniform(0, 4))
-        self.orch.start("submit", "command", "--seeds", "1", "--", "true").wait(60)  # exists already: only wakes
+        self.orch.orch("submit", *WORDS)  # they exist already: it only starts a supervisor
 
     def controller(self) -> None:
         kill = self.dice.choice([self.cluster.kill_controller, self.cluster.stop_controller])
@@ -103,13 +105,12 @@ def test_chaos(new_cluster: NewCluster, tmp_path: Path) -> None:
     budgets += "".join(f"{cause} = 40\n" for cause in ("killed", "node_failure", "launch_failure", "lost", "preempted"))
     with new_cluster(nodes=NODES, cpus=2) as cluster, lab(tmp_path, cluster, **settings) as orch:
         (tmp_path / "orch.toml").write_text(budgets)
-        count = ("command", "--seeds", str(JOBS), "--mem", "100M", "--time", "10")
-        orch.submit(*count, "--", "sh", "-c", "sleep $((ORCH_SEED % 4 + 1))")
+        orch.orch("submit", *WORDS)
         chaos = Chaos(orch, cluster, dice)
         until = time.monotonic() + 60 * MINUTES
         while time.monotonic() < until:
             chaos.strike()
-            time.sleep(dice.uniform(0.5, 4))
+            time.sleep(dice.uniform(0.2, 2.5))
         chaos.mend()
         for _ in range(5):
             output = orch.orch("supervise", "--until-idle", code=None, timeout=240)
