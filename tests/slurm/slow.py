@@ -23,7 +23,7 @@ while step < total and not asked:
     time.sleep(1)
     step += 1
     with open(os.environ["ORCH_METRICS"], "a") as file:
-        file.write(json.dumps({"epoch": step}) + "\\n")
+        file.write(json.dumps({"epoch": step, "done": step / total}) + "\\n")
     if not stubborn:
         (folder / "draft").write_text(str(step))
         (folder / "draft").rename(folder / "step")

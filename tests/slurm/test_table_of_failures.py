@@ -287,5 +287,6 @@ def test_scancel_of_one_pending_array_task(table: Table) -> None:
 
 def test_nothing_is_left(table: Table) -> None:
     assert not table.queue
-    assert table.orch.query("SELECT count(*) FROM attempt WHERE state != 'ended' OR doomed = 1") == [(0,)]
+    left = "SELECT count(*) FROM attempt WHERE state != 'ended' OR doomed = 1"
+    table.orch.until(lambda: table.orch.query(left) == [(0,)], timeout=60, what="the machines to be seen without them")
     assert "Traceback" not in table.orch.supervisor_log()
