@@ -55,8 +55,10 @@ def _schema() -> tuple[str, ...]:
 
 def _upgrade(connection: Connection, database: Path, version: str | None) -> None:
     assert version is None, "a simulation only makes new stores"
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
     for statement in _schema():
-        connection.exec_driver_sql(statement)
+        driver.execute(statement)
 
 
 @contextlib.contextmanager
