@@ -134,6 +134,8 @@ class Installation:
 
     def _start_database(self) -> None:
         layout, user = self.layout, user_name()
+        # Of its own: every server deletes the temporary tables that it finds there when it starts, other servers' too.
+        temporary = f"--tmpdir={layout.private}"
         if not (layout.database / "mysql").exists():
             self._once(
                 program("mariadb-install-db"),
@@ -142,6 +144,7 @@ class Installation:
                 f"--user={user}",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
+                temporary,
             )
         self._start(
             DATABASE,
@@ -153,6 +156,7 @@ class Installation:
             "--skip-networking",
             f"--user={user}",
             "--innodb-flush-method=nosync",
+            temporary,
             f"--init-file={layout.database_sql}",
         )
         self.daemons.wait_until(DATABASE, lambda: _connects(layout.database_socket), _START_S)
@@ -204,7 +208,8 @@ class Installation:
         )
         text = (done.stderr + done.stdout).strip()
         if done.returncode and not any(words in text for words in may_fail_with):
-            last = " | ".join(text.splitlines()[-3:])
+            lines = text.splitlines()
+            last = " | ".join([line for line in lines if "ERROR" in line][:3] or lines[-3:])
             raise ClusterError(f"{Path(argv[0]).name} ended with {done.returncode}: {last}")
 
     # ---- find and stop
