@@ -90,9 +90,14 @@ class Chaos:
         self.cluster.start_controller()
         for number in range(1, NODES + 1):
             self.cluster.start_node(f"node{number}")
-        for node, state in self.cluster.nodes().items():
-            if state.startswith(("down", "drain")):
-                self.cluster.resume_node(node)
+        self.cluster.wait_for(self.resumed, 60, "The return of all nodes")
+
+    def resumed(self) -> bool:
+        """Take back what is down; False where something was, for SLURM may refuse that while a node registers."""
+        down = [node for node, state in self.cluster.nodes().items() if state.startswith(("down", "drain"))]
+        for node in down:
+            self.cluster.resume_node(node)
+        return not down
 
 
 @pytest.mark.timeout(60 * MINUTES + 500)
