@@ -133,6 +133,7 @@ def throughput(cluster: Cluster, folder: Path, jobs: int) -> list[Row]:
     without = submitit_array(cluster, folder, jobs, srun=False)
     bed = Bed(folder / "throughput", cluster)
     ours = orch_jobs(bed, jobs)
+    bed.supervisor().kill()
     many = f"{jobs:,} no-op jobs"
     return [
         Row(what=f"{many}, raw sbatch array", value=raw, unit="s", limit="", ok=True),
@@ -237,7 +238,7 @@ def main(jobs: int, large: int, times: int, only: str | None) -> None:
     (OUT / "slurm.json").write_text(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
     for row in rows:
         mark = "ok  " if row.ok else "MISS"
-        click.echo(f"{mark} {row.what:<52} {row.value:>8.1f} {row.unit:<5} {row.limit:<8} {row.note}")
+        click.echo(f"{mark} {row.what:<52} {row.value:>8.2f} {row.unit:<5} {row.limit:<8} {row.note}")
 
 
 if __name__ == "__main__":
