@@ -31,7 +31,7 @@ NewCluster = Callable[..., Cluster]
 Story = Callable[[NewCluster, Path], Any]
 MOST_STORIES_AT_ONCE = 2
 SLOW = {"test_away.py", "test_crash_points.py", "test_preemption.py", "test_time_limit.py"}
-LAST = {"test_chaos.py"}
+LAST = {"test_chaos.py", "test_table2.py"}
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -88,6 +88,8 @@ def through_all(new_cluster: NewCluster, folder: Path) -> Table:
         submit(table)
         disturb(table)
         orch.wait(code=1, timeout=150)
+        left = "SELECT count(*) FROM attempt WHERE state != 'ended' OR doomed = 1"
+        orch.until(lambda: orch.query(left) == [(0,)], what="the machines to be seen without them")
         table.jobs = orch.jobs()
         table.queue = cluster.run("squeue", "-h", "-r", "-t", "pending,running,completing", "-o", "%i").stdout.split()
         return table
@@ -287,6 +289,4 @@ def test_scancel_of_one_pending_array_task(table: Table) -> None:
 
 def test_nothing_is_left(table: Table) -> None:
     assert not table.queue
-    left = "SELECT count(*) FROM attempt WHERE state != 'ended' OR doomed = 1"
-    table.orch.until(lambda: table.orch.query(left) == [(0,)], timeout=60, what="the machines to be seen without them")
     assert "Traceback" not in table.orch.supervisor_log()
