@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
-    """What one job asks of a machine. `gpus` is a share of whole devices (0 = CPU only)."""
+    """What one job asks of a machine: `gpus` are whole devices (0 = CPU only).
+
+    `gpu_memory_mb`: what it needs of each GPU's memory at most (0 = unknown); no more share a local GPU than it holds.
+    """
 
     cpus: int = 1
     memory_mb: int = 2000
     gpus: int = 0
     minutes: int = 60
+    gpu_memory_mb: int = 0
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -50,7 +50,7 @@ def into(supernet: Supernet, state: Mapping[str, Tensor]) -> None:
     Raises BadInput naming the keys that differ from vgg19_bn's.
     """
     if supernet.width != 1.0:
-        raise BadInput(f"pretrained weights are those of width 1, not {supernet.width:g}: leave width at 1")
+        raise BadInput(f"pretrained weights are those of width 1, not {supernet.width:g}: set width=1")
     plain = Network()
     load_features(plain, state)
     supernet.blocks.load_state_dict(plain.blocks.state_dict())

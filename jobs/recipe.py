@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from jobs.errors import BadInput
+from jobs.gpumemory import training_mb
 from jobs.kind import Config, Metric, Resources
 
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -51,9 +52,10 @@ def resources(config: Recipe) -> Resources:
 
     The time limit is for an old GPU: work that outlives it goes on from its checkpoint.
     """
+    gpu_memory = training_mb(config)
     if config.preset == "demo":
-        return Resources(cpus=1, memory_mb=2000, gpus=0, minutes=20)
-    return Resources(cpus=2, memory_mb=8000, gpus=1, minutes=240)
+        return Resources(cpus=1, memory_mb=2000, gpus=0, minutes=20, gpu_memory_mb=gpu_memory)
+    return Resources(cpus=2, memory_mb=8000, gpus=1, minutes=240, gpu_memory_mb=gpu_memory)
 
 
 METRICS: tuple[Metric, ...] = (

@@ -64,11 +64,11 @@ def grid(words: Sequence[str]) -> list[dict[str, str]]:
     return [dict(point) for point in itertools.product(*axes)]
 
 
-def memory_mb(text: str) -> int:
+def memory_mb(text: str, option: str = "--mem") -> int:
     """'8G', '500M' or plain MB. Raises BadInput."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MG]?)B?", text.strip(), re.IGNORECASE)
     if match is None or float(match.group(1)) <= 0:
-        raise BadInput(f"--mem takes a size such as 8G or 500M (got '{text}')")
+        raise BadInput(f"{option} takes a size such as 8G or 500M (got '{text}')")
     return max(1, round(float(match.group(1)) * (1024 if match.group(2).upper() == "G" else 1)))
 
 
@@ -99,6 +99,7 @@ class Asked:
     gpus: int | None = None
     memory_mb: int | None = None
     minutes: int | None = None
+    gpu_memory_mb: int | None = None
 
     def over(self, base: Resources, *, device: str) -> Resources:
         """The kind's resources with what was asked for; on `cpu` no GPU is requested. Raises BadInput."""

@@ -83,7 +83,7 @@ class Host:
         ours = frozenset(one.pid for one in use.processes if _is_orchs(one.pid, sessions))
         strangers = gpus.foreign(use.processes, ours, shared=bool(tenants))
         busy = gpus.describe(strangers) if strangers else ""
-        return Device(name=gpu.name, tenants=tuple(tenants), busy=busy, free_memory=use.free)
+        return Device(name=gpu.name, tenants=tuple(tenants), busy=busy, free_memory=use.free, memory_mb=use.total_mb)
 
 
 def _shares(device: str, taken: Mapping[str, Sequence[Share]]) -> tuple[Share, ...]:

@@ -67,6 +67,8 @@ class Device:
     """Why no job may start here now (foreign processes, a fault), '' where one may."""
     free_memory: float = 1.0
     """Free part of the device's memory, 0 to 1."""
+    memory_mb: float | None = None
+    """All of its memory; None where no driver tells."""
 
     @property
     def left(self) -> Fraction:
@@ -87,6 +89,8 @@ class Machine:
     """None: as many as the cores hold, by what each job asks."""
     free_memory_needed: float = 0.5
     """A job of 1/parts of a GPU starts only where this much of its part of the memory is free."""
+    usable_memory: float = 0.95
+    """Part of a GPU's memory that its jobs may need together, by their estimates."""
 
 
 @dataclass(frozen=True)
@@ -117,14 +121,19 @@ def plan(queued: Sequence[QueuedJob], machine: Machine, exclude: frozenset[str])
             struck = ", ".join(name for name in names if name not in allowed)
             result.waiting[job.job] = f"waits until GPUs that failed are tried again: {struck} (see orch nodes)"
             continue
-        refusals = {name: _refusal(devices[name], parts, machine, name in reserved) for name in allowed}
+        held = {name: _held(devices[name], parts, job.resources.gpu_memory_mb, machine) for name in allowed}
+        refusals = {name: _refusal(devices[name], held[name], machine, name in reserved) for name in allowed}
         fitting = sorted((name for name in allowed if not refusals[name]), key=lambda name: -devices[name].left)
         if len(fitting) < count:
             why = "; ".join(f"{_label(name)}: {refusals[name]}" for name in allowed if refusals[name])
+            fewest = min(held.values())
+            if fewest < parts:
+                need = job.resources.gpu_memory_mb
+                why += f"; {parts} were to share a GPU, and its memory holds {fewest} of {need} MB (--gpu-mem)"
             result.waiting[job.job] = f"waits for {_amount(count, names)}: {why}"
             reserved.update(allowed)
             continue
-        shares = tuple(_next_share(devices[name], parts) for name in fitting[:count])
+        shares = tuple(_next_share(devices[name], held[name]) for name in fitting[:count])
         for share in shares:
             device = devices[share.device]
             devices[share.device] = Device(
@@ -132,6 +141,7 @@ def plan(queued: Sequence[QueuedJob], machine: Machine, exclude: frozenset[str])
                 tenants=(*device.tenants, share),
                 busy=device.busy,
                 free_memory=device.free_memory,
+                memory_mb=device.memory_mb,
             )
         result.placed[job.job] = shares
     return result
@@ -149,6 +159,13 @@ def _wanted(job: QueuedJob, machine: Machine) -> tuple[list[str], int, int, str]
         parts = int(job.options.get("jobs_per_gpu", machine.jobs_per_gpu))
         return [gpu.name for gpu in machine.gpus], job.resources.gpus, max(1, parts), ""
     return [CPU], 1, machine.cpu_slots or max(1, machine.cores // max(1, job.resources.cpus)), ""
+
+
+def _held(device: Device, parts: int, need_mb: int, machine: Machine) -> int:
+    """How many such jobs a device is shared between: as many as were asked for, fewer where its memory is too small."""
+    if device.memory_mb is None or need_mb <= 0:
+        return parts
+    return max(1, min(parts, int(device.memory_mb * machine.usable_memory / need_mb)))
 
 
 def _refusal(device: Device, parts: int, machine: Machine, reserved: bool) -> str:

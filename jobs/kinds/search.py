@@ -42,7 +42,7 @@ class SearchConfig(Recipe, frozen=True, kw_only=True, omit_defaults=True, forbid
         if self.weights and not self.pretrained:
             raise ValueError("weights are for a pretrained search: set pretrained=true too")
         if self.pretrained and self.width != 1.0:
-            raise ValueError("pretrained weights are those of width 1: leave width at 1")
+            raise ValueError("pretrained weights are those of width 1: set width=1 (preset demo narrows the net)")
 
 
 KIND = JobKind(

@@ -58,6 +58,7 @@ COMMON: list[click.Option] = [
     click.Option(["--cpus"], type=int, help="CPU cores per job."),
     click.Option(["--gpus"], type=int, help="GPUs per job."),
     click.Option(["--mem"], help="Memory per job, like 8G."),
+    click.Option(["--gpu-mem"], help="Local GPU memory per job, like 4G (default: estimated): so many share a GPU."),
     click.Option(["--time"], help="Time limit per job: minutes or HH:MM:SS."),
     click.Option(["--jobs-per-gpu"], type=int, help="Share each local GPU between so many jobs."),
     click.Option(["--checkpoint-every"], type=float, help="Seconds between checkpoints (0: every epoch)."),
@@ -172,6 +173,7 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
         gpus=given["gpus"],
         memory_mb=memory_mb(given["mem"]) if given["mem"] else None,
         minutes=minutes(given["time"]) if given["time"] else None,
+        gpu_memory_mb=memory_mb(given["gpu_mem"], "--gpu-mem") if given["gpu_mem"] else None,
     )
     dry = bool(given["dry_run"])
     root = locate(given["store_path"])

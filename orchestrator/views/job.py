@@ -86,6 +86,8 @@ def _facts(detail: Detail, folder: str, now: datetime) -> list[Text]:
     }
     if not stored.imported:
         gpus = f"{wanted.gpus} GPU{'s' if wanted.gpus > 1 else ''}" if wanted.gpus else "no GPU"
+        if wanted.gpus and wanted.gpu_memory_mb:
+            gpus += f" (at most {wanted.gpu_memory_mb} MB of its memory)"
         facts["asks for"] = (
             f"{wanted.cpus} CPU{'s' if wanted.cpus > 1 else ''}, {memory} MB, {gpus}, {wanted.minutes} min; "
             f"backend {launching.backend}, device {launching.device}"

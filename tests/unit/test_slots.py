@@ -169,3 +169,21 @@ def test_a_later_job_never_takes_what_an_earlier_waiting_one_could_use(queue, pr
         if waiting.resources.gpus > 0:
             later = [share.device for n, shares in planned.placed.items() if n > waiting.job for share in shares]
             assert not could & set(later)
+
+
+def test_fewer_jobs_share_a_gpu_whose_memory_would_not_hold_them():
+    def needs(number: int, memory: int, parts: int = 4) -> QueuedJob:
+        resources = Resources(gpus=1, gpu_memory_mb=memory)
+        return QueuedJob(job=number, resources=resources, device="auto", options={"jobs_per_gpu": parts})
+
+    def sized(memory: float | None) -> Machine:
+        return machine((Device(name="0", memory_mb=memory),))
+
+    jobs = [needs(number, 5000) for number in range(4)]
+    planned = plan(jobs, sized(11_000), frozenset())
+    assert names(planned.placed) == {0: "gpu:0:0/2", 1: "gpu:0:1/2"}
+    assert "memory holds 2 of 5000 MB (--gpu-mem)" in planned.waiting[2]
+    assert len(plan(jobs, sized(80_000), frozenset()).placed) == 4
+    assert len(plan(jobs, sized(None), frozenset()).placed) == 4, "no driver tells: as asked"
+    assert names(plan([needs(1, 90_000)], sized(11_000), frozenset()).placed) == {1: "gpu:0:0"}, "alone, by an estimate"
+    assert len(plan([needs(n, 0) for n in range(4)], sized(11_000), frozenset()).placed) == 4, "nothing is known"
