@@ -26,17 +26,18 @@ def maps(data: FigureData) -> Figure:
         raise BadInput(
             f"{len(data.alphas)} maps do not fit in one figure (at most {MOST_PANELS}): choose some by --filter"
         )
-    return _draw(data, data.alphas, "Gates of the shortcuts")
+    return _draw(data, data.alphas, "Gates of the shortcuts", len({alpha.job for alpha in data.alphas}))
 
 
 def searched(data: FigureData, pretrained: bool) -> Figure:
     """The first replicate of each method, after its last epoch."""
+    fitting = [alpha for alpha in data.alphas if alpha.pretrained == pretrained]
     chosen: dict[str, AlphaMap] = {}
-    for alpha in sorted(data.alphas, key=lambda alpha: (alpha.method, alpha.seed, alpha.job, -alpha.epoch)):
-        if alpha.pretrained == pretrained:
-            chosen.setdefault(alpha.method, alpha)
+    for alpha in sorted(fitting, key=lambda alpha: (alpha.method, alpha.seed, alpha.job, -alpha.epoch)):
+        chosen.setdefault(alpha.method, alpha)
     how = "with" if pretrained else "without"
-    return _draw(data, list(chosen.values()), f"Gates of the shortcuts {how} pretraining")
+    searches = len({alpha.job for alpha in fitting})
+    return _draw(data, list(chosen.values()), f"Gates of the shortcuts {how} pretraining", searches)
 
 
 def scale(alphas: Sequence[AlphaMap]) -> float:
@@ -45,7 +46,7 @@ def scale(alphas: Sequence[AlphaMap]) -> float:
     return max(0.1, ceil(largest * 10 - 1e-9) / 10)
 
 
-def _draw(data: FigureData, alphas: Sequence[AlphaMap], what: str) -> Figure:
+def _draw(data: FigureData, alphas: Sequence[AlphaMap], what: str, searches: int) -> Figure:
     if not alphas:
         raise NothingToDraw(f"nothing to draw: no such search has written its α yet ({what.lower()})")
     columns = min(len(alphas), 3 if len(alphas) != 4 else 2)
@@ -55,8 +56,8 @@ def _draw(data: FigureData, alphas: Sequence[AlphaMap], what: str) -> Figure:
     panels = [figure.add_subplot(lines, columns, index + 1) for index in range(len(alphas))]
     images = [_panel(axes, alpha, top) for axes, alpha in zip(panels, alphas, strict=True)]
     figure.colorbar(images[0], ax=panels, shrink=0.8, label="gate (A: σ(α), B: softmax)")
-    searches = len({alpha.job for alpha in data.alphas})
-    detail = f"{data.setting()}, n = {searches} searches; outlined: kept; grey: no such edge"
+    number = f"{searches} search{'es' if searches > 1 else ''}"
+    detail = f"{data.setting()}, n = {number}; outlined: kept; grey: no such edge"
     heading(figure, what, detail)
     return figure
 

@@ -3,50 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import TYPE_CHECKING, TypeVar
 
-from db.rows import Curve
+from db.rows import Curve, ResultRow
 from orchestrator.figures.data import FigureData, NothingToDraw
-from orchestrator.figures.style import BLUE, DASHES, VERMILION, canvas, colour, heading, title, whole_numbers
+from orchestrator.figures.style import (
+    BLUE,
+    DASHES,
+    MARKERS,
+    VERMILION,
+    canvas,
+    colour,
+    heading,
+    title,
+    whole_numbers,
+    words,
+)
 from orchestrator.statistics import summarize
-from orchestrator.tables.cells import ACCURACY
+from orchestrator.tables.cells import ACCURACY, split
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Look = tuple[str, str]
-"""(colour, dashes)."""
+MARKS = 8
+"""So many marks stand on a curve: they tell the curves apart in grey."""
+Look = tuple[str, str, str]
+"""(colour, dashes, marker)."""
 Key = TypeVar("Key", bound=Hashable)
 
 
 def search(data: FigureData) -> Figure:
     """Figure 3: test accuracy by search epoch; colour says scratch or pretrained, dashes the method."""
     searches = [curve for curve in data.curves if curve.kind == "search"]
-    groups = _groups(searches, ACCURACY, lambda c: (str(c.config.get("method", "")), bool(c.config.get("pretrained"))))
+    groups = _groups(
+        data, searches, ACCURACY, lambda c: (str(c.config.get("method", "")), bool(c.config.get("pretrained")))
+    )
     if not groups:
         raise NothingToDraw("nothing to draw: no search has reported a test accuracy yet (orch submit search)")
     figure = canvas(6.8, 4.2)
     axes = figure.add_subplot()
-    methods = sorted({method for method, _ in groups})
-    for (method, pretrained), members in sorted(groups.items()):
+    methods = sorted({method for (method, _), _ in groups})
+    variants = sorted({variant for _, variant in groups})
+    for ((method, pretrained), variant), members in sorted(groups.items()):
         dashes = DASHES[methods.index(method) % len(DASHES)]
-        name = f"{method}, {'pretrained' if pretrained else 'from scratch'}"
-        look = (VERMILION if pretrained else BLUE, dashes)
+        marker = MARKERS[(2 * variants.index(variant) + pretrained) % len(MARKERS)]
+        name = ", ".join(part for part in (method, "pretrained" if pretrained else "from scratch", variant) if part)
+        look = (VERMILION if pretrained else BLUE, dashes, marker)
         _band(axes, members, ACCURACY, name, look)
     whole_numbers(axes)
     axes.set_xlabel("search epoch")
     axes.set_ylabel("test accuracy (%)")
-    figure.legend(loc="outside lower center", ncols=2)
-    title(axes, "Test accuracy during the search", f"{data.setting()}, n = {len(searches)} searches; band: ± std")
+    figure.legend(loc="outside lower center", ncols=2, handlelength=3.5)
+    n = sum(len(members) for members in groups.values())
+    number = f"{n} search{'es' if n > 1 else ''}"
+    title(axes, "Test accuracy during the search", f"{data.setting()}, n = {number}{_bands(groups)}")
     return figure
 
 
 def learning(data: FigureData) -> Figure:
     """Any per-epoch metric: mean over the seeds of a group, with a band of ± std."""
     metric = data.metric
-    groups = _groups(data.curves, metric, _name)
+    split_groups = _groups(data, data.curves, metric, _name)
+    groups = {f"{name}, {told}" if told else name: members for (name, told), members in split_groups.items()}
     if not groups:
         have = sorted({name for curve in data.curves for _, values in curve.points for name in values})
         known = f" (known: {', '.join(have)})" if have else ""
@@ -57,23 +78,45 @@ def learning(data: FigureData) -> Figure:
         axes = figure.add_subplot(len(kinds), 1, line + 1)
         own = {name: members for name, members in groups.items() if members[0].kind == kind}
         for index, name in enumerate(sorted(own, key=_natural)):
-            _band(axes, own[name], metric, name, (colour(index), DASHES[index // 7 % len(DASHES)]))
+            look = (colour(index), DASHES[index // 7 % len(DASHES)], MARKERS[index % len(MARKERS)])
+            _band(axes, own[name], metric, name, look)
         whole_numbers(axes)
         axes.set_xlabel("epoch")
-        axes.set_ylabel(metric.replace("_", " ") + (" (%)" if metric.endswith("accuracy") else ""))
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        axes.set_ylabel(words(metric) + (" (%)" if metric.endswith("accuracy") else ""))
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=3.0)
     n = sum(len(members) for members in groups.values())
-    heading(figure, f"Learning curves: {metric.replace('_', ' ')}", f"{data.setting()}, n = {n} jobs; band: ± std")
+    number = f"{n} job{'s' if n > 1 else ''}"
+    heading(figure, f"Learning curves: {words(metric)}", f"{data.setting()}, n = {number}{_bands(groups)}")
     return figure
 
 
-def _groups(curves: Sequence[Curve], metric: str, key: Callable[[Curve], Key]) -> dict[Key, list[Curve]]:
-    """The curves that have the metric, by key."""
-    found: dict[Key, list[Curve]] = {}
+def _groups(
+    data: FigureData, curves: Sequence[Curve], metric: str, key: Callable[[Curve], Key]
+) -> dict[tuple[Key, str], list[Curve]]:
+    """The curves that have the metric, by key and by the settings in which the jobs of one key differ ('width 1')."""
+    coarse: dict[Key, dict[int, Curve]] = {}
     for curve in curves:
         if any(_finite(values, metric) is not None for _, values in curve.points):
-            found.setdefault(key(curve), []).append(curve)
+            coarse.setdefault(key(curve), {})[curve.job] = curve
+    rows: dict[Key, list[ResultRow]] = {}
+    of_job = {job: one for one, members in coarse.items() for job in members}
+    for row in data.rows:
+        if row.job in of_job:
+            points = dict(row.config.get("parameters") or {})  # of a command's grid: settings like any other
+            flat = {name: value for name, value in row.config.items() if name != "parameters"}
+            rows.setdefault(of_job[row.job], []).append(replace(row, config={**flat, **points}))
+    found: dict[tuple[Key, str], list[Curve]] = {}
+    for one, members in coarse.items():
+        for told, same in split(rows.get(one, [])):
+            given = {name: value for name, value in told.items() if value not in ("false", "")}
+            shown = ", ".join(name if value == "true" else f"{name} {value}" for name, value in given.items())
+            found.setdefault((one, shown), []).extend(members[row.job] for row in same)
     return found
+
+
+def _bands(groups: Mapping[Key, Sequence[Curve]]) -> str:
+    """What a title says of the bands, where there are any."""
+    return "; band: ± std" if any(len(members) > 1 for members in groups.values()) else ""
 
 
 def _name(curve: Curve) -> str:
@@ -107,9 +150,17 @@ def _band(axes: Axes, members: Sequence[Curve], metric: str, name: str, look: Lo
     summaries = [summarize(by_epoch[epoch]) for epoch in epochs]
     centre = [summary.mean or 0.0 for summary in summaries]
     spread = [summary.std or 0.0 for summary in summaries]
-    shade, dashes = look
-    marker = "o" if len(epochs) == 1 else ""
-    axes.plot(epochs, centre, dashes, color=shade, marker=marker, label=f"{name} (n = {len(members)})")
+    shade, dashes, marker = look
+    axes.plot(
+        epochs,
+        centre,
+        dashes,
+        color=shade,
+        marker=marker,
+        markersize=4.5,
+        markevery=-(-len(epochs) // MARKS),
+        label=f"{name} (n = {len(members)})",
+    )
     if len(members) > 1:
         low = [one - std for one, std in zip(centre, spread, strict=True)]
         high = [one + std for one, std in zip(centre, spread, strict=True)]

@@ -32,6 +32,8 @@ LOOKS: dict[str, tuple[str, str]] = {
 """Colour and hatch by cause: the hatch tells them apart in grey print."""
 MOST_NUMBERS = 80
 """Above so many executions job numbers would only be ink."""
+DIGIT = 0.0065
+"""Of the axis' width: what a character of a job number takes."""
 
 
 def gantt(data: FigureData) -> Figure:
@@ -54,7 +56,8 @@ def gantt(data: FigureData) -> Figure:
     figure = canvas(9.0, min(24.0, 1.6 + 0.3 * total + 0.12 * len(nodes)))
     axes = figure.add_subplot()
     groups: dict[str, list[tuple[Span, float, float, float]]] = {}
-    least = max((end - start).total_seconds() / seconds, 1e-9) / 400
+    whole = max((end - start).total_seconds() / seconds, 1e-9)
+    least = whole / 400
     for span, lane in placed:
         left = (span.started_at - start).total_seconds() / seconds
         width = max(((span.ended_at or end) - span.started_at).total_seconds() / seconds, least)
@@ -80,11 +83,13 @@ def gantt(data: FigureData) -> Figure:
             )
         )
         for span, left, width, y in bars if len(placed) <= MOST_NUMBERS else ():
-            again = f".{span.attempt}" if span.attempt > 1 else ""
+            number = f"{span.job}.{span.attempt}" if span.attempt > 1 else str(span.job)
+            if width < whole * DIGIT * (len(number) + 1):
+                continue  # it would lie on the neighbours
             axes.text(
                 left + width / 2,
                 y,
-                f"{span.job}{again}",
+                number,
                 ha="center",
                 va="center",
                 fontsize=6,

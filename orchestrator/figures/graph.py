@@ -70,7 +70,8 @@ def draw(architectures: Sequence[tuple[str, Sequence[Edge]]], detail: str, what:
         axes = figure.add_subplot(grid[index])
         _panel(axes, edges)
         long = sum(1 for source, target in edges if target - source >= LONG_SPAN)
-        count = f"{len(edges)} shortcuts, {long} of span ≥ {LONG_SPAN}" if edges else "no shortcuts"
+        number = f"{len(edges)} shortcut{'s' if len(edges) > 1 else ''}" if edges else "no shortcuts"
+        count = f"{number}, {long} of span ≥ {LONG_SPAN}" if edges else number
         axes.set_title(f"{name}: {count}", fontsize=9)
     _legend(figure)
     heading(figure, what, detail)

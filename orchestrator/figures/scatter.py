@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.figures.data import FigureData, NothingToDraw
-from orchestrator.figures.style import BLACK, GREY, MARKERS, METHODS, canvas, colour, title, whole_numbers
+from orchestrator.figures.style import BLACK, GREY, MARKERS, METHODS, canvas, colour, title, whole_numbers, words
 from orchestrator.statistics import Line, deviation, mean, regress
 from orchestrator.tables.cells import ACCURACY, Cell
 from orchestrator.tables.keys import number
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LABELS = {"params_m": "parameters (M)", "shortcuts": "number of shortcuts"}
 FILLS: tuple[Literal["full", "left", "bottom"], ...] = ("full", "left", "bottom")
 UNITS = {"params_m": "% per M", "shortcuts": "% per shortcut"}
+NO_ARCHITECTURE = frozenset({"search", "evolve", "evolve-step"})
+"""A search's accuracy is that of its supernet, with all shortcuts at once; a step of the evolution only repeats its
+best individual's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +58,7 @@ def pareto(data: FigureData) -> Figure:
     kinds: dict[str, list[tuple[float, float]]] = {}
     for row in data.rows:
         x, y = number(row, "params_m"), number(row, metric)
-        # A search's accuracy is that of its supernet, with all shortcuts at once: no architecture of its own.
-        if x is not None and y is not None and row.kind != "search":
+        if x is not None and y is not None and row.kind not in NO_ARCHITECTURE:
             kinds.setdefault(row.kind, []).append((x, y))
     if not kinds:
         raise NothingToDraw(f"nothing to draw: no finished job has both params and {metric}")
@@ -84,7 +86,7 @@ def pareto(data: FigureData) -> Figure:
         label=f"Pareto front ({len(best)})",
     )
     axes.set_xlabel(LABELS["params_m"])
-    axes.set_ylabel(f"{metric.replace('_', ' ')} (%)")
+    axes.set_ylabel(f"{words(metric)} (%)")
     figure.legend(loc="outside lower center", ncols=3)
     title(axes, "Pareto front: accuracy against parameters", f"{detail}, n = {sum(map(len, kinds.values()))}")
     return figure
@@ -144,7 +146,7 @@ def _scatter(data: FigureData, metric: str, what: str) -> Figure:
         whole_numbers(axes)
     axes.set_xlabel(LABELS[metric])
     axes.set_ylabel("test accuracy (%)")
-    figure.legend(loc="outside right center")
+    _legend(figure, axes)
     counts = {len(cloud.x) for cloud in found}
     n = f"n = {counts.pop()} a group" if len(counts) == 1 else f"n = {min(counts)} to {max(counts)} a group"
     title(axes, what, f"{detail}, {n}; small: one architecture, large: mean ± std")
@@ -184,6 +186,16 @@ def _draw_cloud(axes: Axes, cloud: Cloud, marker: str, order: int) -> None:
         zorder=4,
         label=f"{cloud.name}{what} (n = {len(cloud.x)})",
     )
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Lines and marks; a mark stands without the bars that cross it in the plot."""
+    from matplotlib.container import ErrorbarContainer
+
+    handles, labels = axes.get_legend_handles_labels()
+    plain = [handle[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles]
+    legend = figure.legend(plain, labels, loc="outside right center", title="method and search epoch", title_fontsize=8)
+    legend.set_alignment("left")
 
 
 def _draw_line(axes: Axes, found: Sequence[Cloud], order: int, metric: str) -> None:

@@ -89,5 +89,10 @@ def whole_numbers(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
+def words(metric: str) -> str:
+    """A metric's name in a label: 'validation accuracy' for `val_accuracy`."""
+    return metric.replace("_", " ").replace("val ", "validation ")
+
+
 def colour(index: int) -> str:
     return CYCLE[index % len(CYCLE)]

@@ -127,6 +127,10 @@ def test_an_architecture_without_shortcuts_is_drawn_as_such() -> None:
     assert figures.save(figure, "png").startswith(BEGINS["png"])
 
 
+def test_one_shortcut_is_no_plural() -> None:
+    assert "one: 1 shortcut, 0 of span ≥ 4" in words(graph.draw([("one", ((8, 10),))], "study synthetic", "A graph"))
+
+
 def test_too_many_architectures_ask_for_a_choice() -> None:
     with pytest.raises(BadInput, match="at most 6"):
         graph.graphs(FigureData(rows=plausible.study_rows(4)))
@@ -155,6 +159,31 @@ def test_seven_and_eight_have_one_colour_scale() -> None:
     assert len(tops) == 1
 
 
+def test_seven_and_eight_count_their_own_searches() -> None:
+    found = data()
+    assert all("n = 2 searches" in words(alpha.searched(found, late)) for late in (False, True))
+    one = replace(found, alphas=[*found.alphas[:1], *found.alphas[2:]])
+    assert "n = 1 search;" in words(alpha.searched(one, False))
+
+
+def test_searches_that_differ_in_a_setting_are_no_band() -> None:
+    rows = [row for row in plausible.study_rows(4) if row.kind == "search" and row.config["method"] == "A"]
+    narrow = [replace(row, job=row.job + 500, config={**row.config, "width": 0.125}) for row in rows]
+    found = FigureData(rows=[*rows, *narrow], curves=plausible.curves([*rows, *narrow]))
+    for figure in (curves.search(found), curves.learning(found)):
+        text = words(figure)
+        assert "width 1 (n = 4)" in text and "width 0.125 (n = 4)" in text and "n = 8" in text
+
+
+def test_points_of_a_grid_are_curves_of_their_own() -> None:
+    rows = [
+        plausible.row(job, kind="command", seed=job, config={"name": "mine", "parameters": {"lr": lr}})
+        for job, lr in enumerate(("0.1", "0.1", "0.01"), 1)
+    ]
+    text = words(curves.learning(FigureData(rows=rows, curves=plausible.curves(rows))))
+    assert "command mine, lr 0.1 (n = 2)" in text and "command mine, lr 0.01 (n = 1)" in text
+
+
 def test_search_curves_tell_scratch_from_pretrained() -> None:
     text = words(curves.search(data()))
     assert "A, from scratch (n = 4)" in text and "A, pretrained (n = 4)" in text
@@ -168,6 +197,25 @@ def test_a_metric_that_nobody_reports_is_named() -> None:
 def test_the_front_holds_what_nothing_beats() -> None:
     points = [(1.0, 90.0), (2.0, 89.0), (2.0, 91.0), (3.0, 91.0), (4.0, 95.0), (1.0, 88.0)]
     assert scatter.front(points) == [(1.0, 90.0), (2.0, 91.0), (4.0, 95.0)]
+
+
+def test_the_front_counts_each_architecture_once() -> None:
+    rows = [plausible.row(1, kind="individual"), plausible.row(2, kind="evolve-step")]
+    text = words(scatter.pareto(FigureData(rows=rows)))
+    assert "individual (n = 1)" in text and "evolve-step" not in text
+
+
+def test_a_bar_too_short_for_its_number_has_none() -> None:
+    start = datetime(2026, 1, 5, tzinfo=UTC)
+    spans = [
+        Span(
+            job=job, kind="evolve", seed=0, attempt=1, execution="e0-000000", node="n1",
+            started_at=start + timedelta(seconds=begin), ended_at=start + timedelta(seconds=end), cause="success",
+        )
+        for job, begin, end in ((701, 0, 1), (702, 1, 100))
+    ]  # fmt: skip
+    text = words(gantt.gantt(FigureData(spans=spans)))
+    assert "702" in text and "701" not in text
 
 
 def test_executions_at_once_on_one_node_have_lanes_of_their_own() -> None:
