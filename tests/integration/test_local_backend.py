@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,8 @@ class Bench:
         return Submission(token=token, folder=folder, manifest=manifest, batch=Batch(jobs=(job,), slot=slot))
 
     def launch(self, job: QueuedJob, slot: str = "cpu:0", token: str | None = None) -> LiveAttempt:
-        token = token or f"t{job.job}-{len(self.live)}"
+        # Unlike any other on this host, as in the store: everything that carries a token is ended with its worker.
+        token = token or f"t{job.job}-{len(self.live)}-{uuid.uuid4().hex[:8]}"
         native = self.backend.launch(self.submission(job, slot, token))
         return self.attempt(job.job, token, slot, native)
 
