@@ -161,7 +161,9 @@ def _band(axes: Axes, members: Sequence[Curve], metric: str, name: str, look: Lo
         markevery=-(-len(epochs) // MARKS),
         label=f"{name} (n = {len(members)})",
     )
-    if len(members) > 1:
+    if len(members) > 1 and len(epochs) == 1:
+        axes.errorbar(epochs, centre, yerr=spread, fmt="none", ecolor=shade, capsize=3)  # a band would have no width
+    elif len(members) > 1:
         low = [one - std for one, std in zip(centre, spread, strict=True)]
         high = [one + std for one, std in zip(centre, spread, strict=True)]
         axes.fill_between(epochs, low, high, color=shade, alpha=0.18, linewidth=0)

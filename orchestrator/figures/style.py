@@ -86,7 +86,7 @@ def whole_numbers(axes: Axes) -> None:
     """Ticks of the x axis at whole numbers only: there is no epoch 1.5."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def words(metric: str) -> str:

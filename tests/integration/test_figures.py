@@ -189,6 +189,15 @@ def test_search_curves_tell_scratch_from_pretrained() -> None:
     assert "A, from scratch (n = 4)" in text and "A, pretrained (n = 4)" in text
 
 
+def test_one_epoch_has_one_tick_and_a_bar_for_its_deviation() -> None:
+    rows = [plausible.row(job, kind="individual", seed=job) for job in (1, 2, 3)]
+    points = [replace(one, points=one.points[:1]) for one in plausible.curves(rows)]
+    (axes,) = curves.learning(FigureData(rows=rows, curves=points)).axes
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [points[0].points[0][0]]
+    assert len(axes.collections) == 1 and len(axes.collections[0].get_paths()) == 1
+
+
 def test_a_metric_that_nobody_reports_is_named() -> None:
     with pytest.raises(NothingToDraw, match=r"'top5'.*known: test_accuracy, train_loss"):
         curves.learning(replace(data(), metric="top5"))

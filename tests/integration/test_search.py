@@ -168,13 +168,19 @@ def test_demo_finds_more_shortcuts_at_the_last_read_out_than_at_the_first(tmp_pa
         ({"readouts": (2, 1)}, "readouts must rise"),
         ({"method": "B", "zero_one": 1.0}, "zero_one belongs to method A"),
         ({"weights": "x.pt"}, "set pretrained=true too"),
-        ({"pretrained": True}, "pretrained weights are those of width 1"),
+        ({"pretrained": True}, "pretrained weights are those of width 1: set width=1"),
         ({"method": "C"}, "bad value for 'method'"),
     ],
 )
 def test_bad_settings_are_refused(values: dict[str, Any], text: str) -> None:
     with pytest.raises(BadInput, match=text):
         config(**values)
+
+
+def test_a_wide_supernet_asks_for_more_memory() -> None:
+    kind = kind_named("search")
+    narrow, wide = (kind.resources(config(width=width)).memory_mb for width in (0.125, 1.0))
+    assert (narrow, wide) == (2000, 4000)
 
 
 def test_the_report_reads_out_where_table_2_does() -> None:
