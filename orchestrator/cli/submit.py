@@ -238,6 +238,8 @@ def _check_options(options: dict[str, Any]) -> None:
 
 
 def _say(done: Any, study: str, preset: str, given: dict[str, Any], dry: bool) -> None:
+    from orchestrator.views.words import plural
+
     ensured = done.ensured
     if given["as_json"]:
         print_json({"created": list(ensured.created), "existing": list(ensured.existing)})
@@ -249,7 +251,7 @@ def _say(done: Any, study: str, preset: str, given: dict[str, Any], dry: bool) -
 
         click.echo(f"  about {gpu_hours(done.planned):.1f} GPU hours in all (an estimate: docs/benchmarks.md)")
     would = "would create" if dry else "created"
-    text = f"{would} {len(ensured.created)} jobs in study '{study}' on {done.backend}"
+    text = f"{would} {plural(len(ensured.created), 'job')} in study '{study}' on {done.backend}"
     if ensured.created:
         text += f" ({_ranges(ensured.created)})"
     if ensured.existing:

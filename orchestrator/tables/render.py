@@ -115,8 +115,9 @@ def label(row: Row, lang: Language) -> str:
 
 
 def variant_text(row: Row) -> str:
-    """'lr 0.1, pretrained': what tells a row from others; a switch is named where it is on."""
-    shown = [key if value == "true" else f"{key} {value}" for key, value in row.variant.items() if value != "false"]
+    """'lr 0.1, pretrained': what tells a row from others; a switch is named where it is on, nothing where empty."""
+    told = {key: value for key, value in row.variant.items() if value not in ("false", "")}
+    shown = [key if value == "true" else f"{key} {value}" for key, value in told.items()]
     return ", ".join(shown)
 
 

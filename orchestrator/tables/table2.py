@@ -156,6 +156,9 @@ def _rows(key: CellKey, trained: list[ResultRow], drawn: list[ResultRow], planne
     if name == RANDOM:
         trained, drawn = drawn, []
     groups = split(trained)
+    if trained and all(row.config.get("pretrained") for row in trained):
+        # Also where there is no other row to tell it from: a reader takes an unmarked row for one from scratch.
+        groups = [({"pretrained": "true", **variant}, members) for variant, members in groups]
     random_groups = split(drawn) if drawn else []
     found = []
     for variant, members in groups:
@@ -204,8 +207,6 @@ def _cell_notes(cell: Cell, prefix: str) -> list[str]:
         if len(groups) > 1:
             shown = "; ".join(f"{name} ({job_list(groups[name])})" for name in sorted(groups))
             notes.append(f"{prefix}differing {what}: {shown}")
-    if changed := [row for row in cell.rows if row.code_changed]:
-        notes.append(f"{prefix}ran with other code than they were submitted with: {job_list(changed)}")
     if failed := [row for row in cell.rows if row.state == JobState.FAILED]:
         notes.append(f"{prefix}failed: {job_list(failed)}")
     done = [row for unit in cell.units for row in unit.rows]
@@ -226,7 +227,7 @@ def _cell_notes(cell: Cell, prefix: str) -> list[str]:
 
 
 def _across(rows: Sequence[Row]) -> list[str]:
-    """Settings of the training in which the rows of a table differ from each other."""
+    """What concerns the table as a whole: settings in which its rows differ, jobs whose code was changed meanwhile."""
     jobs = [job for row in rows for cell in (row.cell, row.random) if cell is not None for job in cell.rows]
     told = {key for row in rows for key in row.variant} | {"match", "shortcuts", "tau", "pretrained"}
     notes = []
@@ -235,6 +236,8 @@ def _across(rows: Sequence[Row]) -> list[str]:
         shown = [text(value) for value in values if value is not None]
         if len(shown) > 1:
             notes.append(f"rows differ in {key}: {', '.join(shown)}")
+    if changed := [job for job in jobs if job.code_changed]:
+        notes.append(f"ran with other code than they were submitted with: {job_list(changed)}")
     return notes
 
 

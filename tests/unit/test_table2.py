@@ -248,8 +248,8 @@ def test_differing_code_and_devices_inside_a_cell_are_footnoted() -> None:
     assert "differing devices: A100 (jobs 10–11); H100 (jobs 1–2)" in text
     assert "other code than they were submitted with: job 1" in text
     assert "match: nearest of 100000 draws (job 1)" in text
-    assert cells_of(text, "50 epoch")[1] == "50 epoch¹,²,³,⁴"
-    assert r"50 epoch\textsuperscript{1,2,3,4}" in render.render(table2.build(rows), "tex")
+    assert cells_of(text, "50 epoch")[1] == "50 epoch¹,²,³"
+    assert r"50 epoch\textsuperscript{1,2,3}" in render.render(table2.build(rows), "tex")
 
 
 def test_nothing_yet_is_an_empty_table() -> None:
@@ -306,3 +306,11 @@ def test_a_study_with_architectures_pairs_by_search() -> None:
     table = table2.build(study_rows(6))
     assert [one.cell.n for one in table.rows] == [6] * 7
     assert all(isinstance(one.random, Cell) and one.random.n == 6 for one in table.rows if one.is_searched)
+
+
+def test_a_pretrained_search_is_named_also_where_no_other_is_in_the_table() -> None:
+    found = render.render(table2.build(searched(3, config={"pretrained": True})), "md")
+    assert cells_of(found, "50 epoch")[1] == "50 epoch (pretrained)"
+    both = searched(3) + searched(3, 10, config={"pretrained": True, "weights": ""})
+    assert [row.variant.get("pretrained") for row in table2.build(both).rows] == ["false", "true"]
+    assert "pretrained" not in render.render(table2.build(searched(3)), "md")
