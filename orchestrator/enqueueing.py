@@ -70,31 +70,35 @@ def submit(root: Path, settings: Settings, request: Request, *, dry_run: bool = 
     Raises BadInput, DataError, StoreError; nothing is half-written: a first submit that is refused leaves no store.
     """
     if not Layout(root).database.exists():
-        rehearsal = _rehearse(settings, request if dry_run else replace(request, seeds=request.seeds[:1]))
+        rehearsal = _rehearse(settings, request if dry_run else replace(request, seeds=request.seeds[:1]), dry_run)
         if dry_run:
             return rehearsal
     if not dry_run:
         _ensure_data(settings, request)
-    return _submit(Store(root, create=True), settings, request, dry_run=dry_run)
+    return _submit(Store(root, create=True), settings, request, dry_run=dry_run, only_asked=dry_run)
 
 
-def _rehearse(settings: Settings, request: Request) -> Submitted:
+def _rehearse(settings: Settings, request: Request, only_asked: bool) -> Submitted:
     """What a submit to an empty store would do."""
     try:
         with tempfile.TemporaryDirectory(prefix="orch-") as folder:
-            return _submit(Store(Path(folder) / ".orch", create=True), settings, request, dry_run=True)
+            return _submit(
+                Store(Path(folder) / ".orch", create=True), settings, request, dry_run=True, only_asked=only_asked
+            )
     except OSError as error:
         text = f"temporary files cannot be written ({error.strerror}): name a folder for them with TMPDIR"
         raise StoreError(text) from None
 
 
-def _submit(store: Store, settings: Settings, request: Request, *, dry_run: bool) -> Submitted:
+def _submit(store: Store, settings: Settings, request: Request, *, dry_run: bool, only_asked: bool) -> Submitted:
+    """`only_asked`: the user asked for a dry run, which tells the graph of a GPU study on a host without one too."""
     backend = choose(request.backend)
     if request.device not in ("auto", "cpu", "cuda"):
         raise BadInput(f"unknown device '{request.device}': use auto, cpu or cuda")
     values, data_dir = _values(settings, request), _data_dir(settings, request)
     orders = [] if request.kind == "table2" or request.from_search else _orders(request, values)
-    _check_device(request, backend)
+    if not only_asked:
+        _check_device(request, backend)
     cwd = Path.cwd()
     launch = Launch(
         backend=backend.value,

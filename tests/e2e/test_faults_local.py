@@ -589,6 +589,13 @@ def test_a_clock_that_was_set_back(orch: Orch) -> None:
     orch.check()
 
 
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether that process has a handler of its own for a signal (proc_pid_status(5), SigCgt)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    [mask] = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_supervisor_in_the_foreground_is_ended_in_peace(orch: Orch, number: signal.Signals) -> None:
     """The running one, and one that follows it: neither prints a traceback, and the jobs go on."""
@@ -596,7 +603,7 @@ def test_a_supervisor_in_the_foreground_is_ended_in_peace(orch: Orch, number: si
     first = orch.popen("supervise")
     until(lambda: orch.starts(0), "the program")
     second = orch.popen("supervise")
-    time.sleep(1.0)
+    until(lambda: catches(second.pid, signal.SIGTERM), "the second supervisor to mind signals")
     for process in (second, first):
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
