@@ -1,5 +1,6 @@
 """A real multi-node SLURM cluster out of one folder: munged, mariadbd, slurmdbd, slurmctld and one slurmd per node."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -173,7 +174,8 @@ class Cluster:
         self.run("scancel", "--user", user_name())
         for name, state in self.nodes().items():
             if state.startswith(("down", "drain")):
-                self.resume_node(name)
+                with contextlib.suppress(ClusterError):  # it came back by itself meanwhile; else `wait_idle` tells
+                    self.resume_node(name)
         self.wait_for(lambda: not self.run("squeue", "--noheader").stdout.strip(), timeout, "Emptying the queue")
         for name in self.settings.node_names():
             # Orphans of a killed slurmd or slurmstepd: with the queue empty nothing else can be left.
