@@ -69,36 +69,32 @@ def submit(root: Path, settings: Settings, request: Request, *, dry_run: bool = 
 
     Raises BadInput, DataError, StoreError; nothing is half-written: a first submit that is refused leaves no store.
     """
+    if request.device not in ("auto", "cpu", "cuda"):
+        raise BadInput(f"unknown device '{request.device}': use auto, cpu or cuda")
     if not Layout(root).database.exists():
-        rehearsal = _rehearse(settings, request if dry_run else replace(request, seeds=request.seeds[:1]), dry_run)
+        rehearsal = _rehearse(settings, request if dry_run else replace(request, seeds=request.seeds[:1]))
         if dry_run:
             return rehearsal
-    if not dry_run:
+    if not dry_run:  # a dry run tells the graph of a GPU study on a host without one too
+        _check_device(request)
         _ensure_data(settings, request)
-    return _submit(Store(root, create=True), settings, request, dry_run=dry_run, only_asked=dry_run)
+    return _submit(Store(root, create=True), settings, request, dry_run=dry_run)
 
 
-def _rehearse(settings: Settings, request: Request, only_asked: bool) -> Submitted:
+def _rehearse(settings: Settings, request: Request) -> Submitted:
     """What a submit to an empty store would do."""
     try:
         with tempfile.TemporaryDirectory(prefix="orch-") as folder:
-            return _submit(
-                Store(Path(folder) / ".orch", create=True), settings, request, dry_run=True, only_asked=only_asked
-            )
+            return _submit(Store(Path(folder) / ".orch", create=True), settings, request, dry_run=True)
     except OSError as error:
         text = f"temporary files cannot be written ({error.strerror}): name a folder for them with TMPDIR"
         raise StoreError(text) from None
 
 
-def _submit(store: Store, settings: Settings, request: Request, *, dry_run: bool, only_asked: bool) -> Submitted:
-    """`only_asked`: the user asked for a dry run, which tells the graph of a GPU study on a host without one too."""
+def _submit(store: Store, settings: Settings, request: Request, *, dry_run: bool) -> Submitted:
     backend = choose(request.backend)
-    if request.device not in ("auto", "cpu", "cuda"):
-        raise BadInput(f"unknown device '{request.device}': use auto, cpu or cuda")
     values, data_dir = _values(settings, request), _data_dir(settings, request)
     orders = [] if request.kind == "table2" or request.from_search else _orders(request, values)
-    if not only_asked:
-        _check_device(request, backend)
     cwd = Path.cwd()
     launch = Launch(
         backend=backend.value,
@@ -202,11 +198,11 @@ def _ensure_data(settings: Settings, request: Request) -> None:
         datasets.ensure(name, _data_dir(settings, request))
 
 
-def _check_device(request: Request, backend: BackendName) -> None:
+def _check_device(request: Request) -> None:
     """`report` on a CPU would take weeks: it is refused unless it is asked for by name."""
     if request.preset != "report" or request.kind == "command" or request.device == "cpu":
         return
-    if backend is BackendName.LOCAL and not _gpus_here():
+    if choose(request.backend) is BackendName.LOCAL and not _gpus_here():
         raise BadInput(
             "preset 'report' is meant for a GPU and there is none here: use --preset demo for real training in "
             "seconds, or --device cpu if you mean it"

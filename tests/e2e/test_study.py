@@ -38,6 +38,14 @@ def test_table2_is_filled_from_jobs_that_really_ran(orch: Orch) -> None:
     assert len(more["created"]) == 15, "with more seeds only the missing jobs are added"
 
 
+def test_a_gpu_study_can_be_looked_at_on_a_host_without_a_gpu_but_not_begun(orch: Orch) -> None:
+    study = ("submit", "table2", "--seeds", "10", "--preset", "report", "--backend", "local")
+    orch.environment["CUDA_VISIBLE_DEVICES"] = ""
+    assert "would create 150 jobs" in orch(*study, "--dry-run")
+    orch(*study, code=2)
+    assert not orch.layout.root.exists()
+
+
 def test_an_evolution_goes_on_by_jobs_that_jobs_spawn_even_with_one_slot(orch: Orch) -> None:
     orch.environment["ORCH_CPU_SLOTS"] = "1"
     orch("submit", "evolve", "--set", "generations=2", "--set", "population=4", "--wait", timeout=400)
