@@ -28,8 +28,6 @@ class Grid:
     records: Sequence[Mapping[str, object]] = field(default_factory=tuple)
 
 
-MOST_COLUMNS = 8
-"""More than these are shrunk to the width of a page in LaTeX."""
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _PLAIN = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+(?:,[⁰¹²³⁴⁵⁶⁷⁸⁹]+)*")
@@ -72,21 +70,24 @@ def markdown(grid: Grid) -> str:
 
 
 def latex(grid: Grid) -> str:
-    """A table float for the package booktabs; Japanese text needs a Japanese engine (LuaLaTeX, upLaTeX)."""
+    """A table float for the packages booktabs and graphicx, shrunk to the width of the text where it is wider.
+
+    Japanese text needs a Japanese engine (LuaLaTeX, upLaTeX).
+    """
     columns = "l" * grid.text_columns + "c" * (len(grid.headings) - grid.text_columns)
-    wide = len(grid.headings) > MOST_COLUMNS
     lines = [
-        r"% needs \usepackage{booktabs}" + (" and \\usepackage{graphicx}" if wide else ""),
+        r"% needs \usepackage{booktabs} and \usepackage{graphicx}",
         r"\begin{table}",
         r"  \centering",
         rf"  \caption{{{_tex(grid.caption)}}}",
-        (r"  \resizebox{\linewidth}{!}{" if wide else "  ") + rf"\begin{{tabular}}{{{columns}}}",
+        r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        rf"  \begin{{tabular}}{{{columns}}}",
         r"    \toprule",
         f"    {' & '.join(_tex(heading) for heading in grid.headings)} \\\\",
         r"    \midrule",
     ]
     lines += [f"    {' & '.join(_tex(cell) for cell in row)} \\\\" for row in grid.rows]
-    lines += [r"    \bottomrule", r"  \end{tabular}" + ("}" if wide else "")]
+    lines += [r"    \bottomrule", r"  \end{tabular}}"]
     lines += [rf"  \\{{\footnotesize {_tex(note)}}}" for note in grid.notes]
     lines.append(r"\end{table}")
     return "\n".join(lines) + "\n"
