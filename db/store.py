@@ -10,9 +10,10 @@ import os
 import random
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
@@ -24,6 +25,8 @@ from db.entries import Entry
 from jobs.errors import StoreError
 from jobs.files import names
 from jobs.layout import Layout
+
+T = TypeVar("T")
 
 VERSION = "0001"
 PATIENCE_SECONDS = 60.0
@@ -74,6 +77,18 @@ def file_system(path: Path) -> str:
         if inside and len(mount) >= len(best):
             best, kind = mount, words[2]
     return kind
+
+
+def _patiently(act: Callable[[], T]) -> T:
+    """What `act` returns; while the database is locked it is tried again, with jitter, up to PATIENCE_SECONDS."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return act()
+        except (OperationalError, sqlite3.OperationalError) as error:
+            if "locked" not in str(getattr(error, "orig", error)) or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.01, 0.2))
 
 
 class Store:
@@ -147,7 +162,8 @@ class Store:
         from db.migrate import upgrade
 
         with self._raw() as raw:
-            raw.execute(f"PRAGMA journal_mode = {'DELETE' if self.network else 'WAL'}")
+            # refused at once, whatever the time-out, while another process that makes the store writes
+            _patiently(lambda: raw.execute(f"PRAGMA journal_mode = {'DELETE' if self.network else 'WAL'}"))
         with self._transaction("BEGIN IMMEDIATE") as connection:
             version = self._version_in(connection)
             if version is None and not rebuilding:
@@ -189,31 +205,24 @@ class Store:
 
     def _begun(self, begin: str) -> Connection:
         """A connection inside a transaction that has its lock."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
+
+        def begun() -> Connection:
+            connection = self._engine.connect().execution_options(begin=begin)
             try:
-                connection = self._engine.connect().execution_options(begin=begin)
-                try:
-                    connection.begin()
-                    connection.exec_driver_sql("SELECT 1 FROM sqlite_master")  # a deferred BEGIN locks when it reads
-                except BaseException:
-                    connection.close()
-                    raise
-                return connection
-            except OperationalError as error:
-                if "locked" not in str(error.orig) or time.monotonic() > deadline:
-                    raise
-                time.sleep(random.uniform(0.01, 0.2))
+                connection.begin()
+                connection.exec_driver_sql("SELECT 1 FROM sqlite_master")  # a deferred BEGIN locks when it reads
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+        return _patiently(begun)
 
     def _commit(self, connection: Connection) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while connection.in_transaction():
-            try:
-                connection.commit()
-            except OperationalError as error:
-                if "locked" not in str(error.orig) or time.monotonic() > deadline:
-                    raise
-                time.sleep(random.uniform(0.01, 0.2))
+        """Commit; with a rollback journal that has to wait for readers."""
+        # connection.commit() gives the transaction up after one refusal, so it comes when all is done
+        _patiently(lambda: connection.exec_driver_sql("COMMIT"))
+        connection.commit()
 
     def _translated(self, error: BaseException) -> StoreError:
         text = str(error)

@@ -294,6 +294,8 @@ c = sqlite3.connect(sys.argv[1], isolation_level=None)
 c.execute(f"BEGIN {sys.argv[3]}")
 if sys.argv[3] == "EXCLUSIVE":
     c.execute("UPDATE setting SET value = value")
+elif sys.argv[3] == "DEFERRED":
+    c.execute("SELECT value FROM setting").fetchall()
 print("held", flush=True)
 time.sleep(float(sys.argv[2]))
 c.execute("COMMIT")
@@ -323,6 +325,55 @@ def test_a_lock_is_waited_for(tmp_path: Path, network: bool, monkeypatch: pytest
     assert filled.submit() == [1]
     assert time.monotonic() - began > 1.0
     assert holder.wait(10) == 0
+
+
+def test_a_commit_waits_for_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a rollback journal a reader keeps a writer from committing, though not from beginning."""
+    monkeypatch.setattr(db.store, "file_system", lambda path: "nfs4")
+    monkeypatch.setattr(db.store, "BUSY_MILLISECONDS", 100)
+    filled = Filled.make(tmp_path / ".orch")
+    holder = hold(filled.store, 1.5, "DEFERRED")
+    began = time.monotonic()
+    assert filled.submit() == [1]
+    assert time.monotonic() - began > 1.0
+    with sqlite3.connect(filled.store.layout.database) as raw:
+        assert raw.execute("SELECT count(*) FROM job").fetchone() == (1,)
+        assert raw.execute("SELECT value FROM setting WHERE name = 'journal_seq'").fetchone() == ("1",)
+    assert holder.wait(10) == 0
+
+
+def test_a_commit_that_a_reader_never_lets_through_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db.store, "file_system", lambda path: "nfs4")
+    monkeypatch.setattr(db.store, "BUSY_MILLISECONDS", 100)
+    monkeypatch.setattr(db.store, "PATIENCE_SECONDS", 0.5)
+    filled = Filled.make(tmp_path / ".orch")
+    holder = hold(filled.store, 30, "DEFERRED")
+    try:
+        with pytest.raises(StoreError, match=r"has been locked by another process.*fuser"):
+            filled.submit()
+    finally:
+        holder.kill()
+        holder.wait()
+    assert filled.submit() == [1]
+
+
+def test_a_store_is_made_while_another_process_makes_it(tmp_path: Path) -> None:
+    """SQLite refuses at once, without its own patience, to change to WAL while somebody writes."""
+    root = tmp_path / ".orch"
+    root.mkdir(mode=0o700)
+    (root / "orch.db").touch()
+    code = HOLD.replace("print(", "c.execute('CREATE TABLE other (x)'); print(").replace("COMMIT", "ROLLBACK")
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(root / "orch.db"), "1.0", "IMMEDIATE"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    began = time.monotonic()
+    store = Store(root, create=True)
+    assert 0.5 < time.monotonic() - began < 20
+    assert process.wait(10) == 0
+    assert Filled(store).submit() == [1]
 
 
 def test_a_lock_that_never_ends_is_named(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
