@@ -202,7 +202,7 @@ def equality(size: Size) -> dict[str, Any]:
 
 
 def search_epoch(size: Size, rate: float) -> dict[str, Any]:
-    """Seconds of a first-order search epoch (the supernet on half of the images) against a training epoch."""
+    """Seconds of a first-order search epoch (the supernet on half of the images) against a graphed training epoch."""
     from jobs.search import Searcher
     from jobs.supernet import Gated, Supernet
 
@@ -210,11 +210,20 @@ def search_epoch(size: Size, rate: float) -> dict[str, Any]:
     device.prepare(size.device.type, 1, precision)
     loaded, _ = noise(size.images, size.device)
     config: Any = kind_named("search").configure({"method": "A", "width": str(size.width)})
-    with tempfile.TemporaryDirectory() as folder:
-        searcher = Searcher(Gated(Supernet(size.width), "A"), loaded, config, 0, precision, Path(folder))
-        found = rate_of(searcher, 1)
-    seconds = size.images / 2 / found
-    return {"search_epoch_s": seconds, "training_epoch_s": size.images / rate, "ratio": seconds * rate / size.images}
+    found = {}
+    for graph in (False, True) if size.device.type == "cuda" else (False,):
+        with tempfile.TemporaryDirectory() as folder:
+            searcher = Searcher(
+                Gated(Supernet(size.width), "A"), loaded, config, 0, precision, Path(folder), graph=graph
+            )
+            seconds = size.images / 2 / rate_of(searcher, 1)
+        name = "graph" if graph else "eager"
+        found[name] = {
+            "search_epoch_s": seconds,
+            "ratio": seconds * rate / size.images,
+            "ungraphed": searcher.step.ungraphed,
+        }
+    return {"training_epoch_s": size.images / rate, **found}
 
 
 def accuracy(size: Size) -> dict[str, Any]:

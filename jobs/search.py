@@ -39,15 +39,42 @@ class SearchStep(Step):
     network: Gated
 
     def __init__(
-        self, network: Gated, batches: Batches, validation: Batches, config: SearchConfig, precision: Precision
+        self,
+        network: Gated,
+        batches: Batches,
+        validation: Batches,
+        config: SearchConfig,
+        precision: Precision,
+        *,
+        graph: bool | None = None,
     ) -> None:
-        super().__init__(network, batches, config, precision, graph=False)
+        super().__init__(network, batches, config, precision, graph=graph)
         self.config = config
         self.validation = validation
         self.alpha = network.alpha
         self.alpha_optimizer = torch.optim.Adam(
-            [self.alpha], lr=config.alpha_lr, betas=BETAS, weight_decay=config.alpha_weight_decay
+            [self.alpha],
+            lr=config.alpha_lr,
+            betas=BETAS,
+            weight_decay=config.alpha_weight_decay,
+            fused=True,
+            capturable=True,
         )
+        # as for the momentum of w: zeros from the start, in a place of their own
+        self.alpha_moments: dict[str, Tensor] = self.alpha_optimizer.state[self.alpha]
+        """Adam's `step`, `exp_avg` and `exp_avg_sq` of α."""
+        self.alpha_moments.update(
+            step=torch.zeros((), dtype=torch.float32, device=self.device),
+            exp_avg=torch.zeros_like(self.alpha),
+            exp_avg_sq=torch.zeros_like(self.alpha),
+        )
+
+    def changed(self) -> list[Tensor]:
+        return [*super().changed(), *self.alpha_moments.values(), self.validation.cursor]
+
+    def rewind(self) -> None:
+        super().rewind()
+        self.validation.seek(0)
 
     def eager(self, size: int) -> None:
         """Both halves of the step. The validation half is at least as large, so it has a batch of every size."""
@@ -56,9 +83,12 @@ class SearchStep(Step):
         self.batches.cursor.copy_(taken)  # the step of w takes the same batch: the virtual step is the one it will do
         self.alpha.grad = self._gradient(training, self.validation.take(size))
         self.alpha_optimizer.step()
+        self.alpha_optimizer.zero_grad(set_to_none=True)
         self.alpha.requires_grad_(False)
-        super().eager(size)
-        self.alpha.requires_grad_(True)
+        try:
+            super().eager(size)
+        finally:
+            self.alpha.requires_grad_(True)
 
     def _gradient(self, training: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor]) -> Tensor:
         """∇_α by the config's order."""
@@ -103,7 +133,15 @@ class Searcher(Trainer):
     step: SearchStep
 
     def __init__(
-        self, network: Gated, data: ImageData, config: SearchConfig, seed: int, precision: Precision, folder: Path
+        self,
+        network: Gated,
+        data: ImageData,
+        config: SearchConfig,
+        seed: int,
+        precision: Precision,
+        folder: Path,
+        *,
+        graph: bool | None = None,
     ) -> None:
         train, second = halves(data.train[: config.train_images or None], seed)
         recipe = msgspec.structs.replace(config, train_images=0)
@@ -115,7 +153,7 @@ class Searcher(Trainer):
         self.alpha_generator = torch.Generator(self.device).manual_seed(derive(seed, "alpha batches"))
         self.validation = Batches(second, data.dataset, config.batch_size, self.alpha_generator)
         self.validator = Evaluator(self.validation.split, data.dataset)
-        self.step = SearchStep(network, self.batches, self.validation, config, precision)
+        self.step = SearchStep(network, self.batches, self.validation, config, precision, graph=graph)
         self.alphas: list[Tensor] = [torch.zeros(space.BLOCKS, space.BLOCKS)]
         """α (float32 16×16, on the CPU) after each finished epoch; the first is the start."""
         self._alpha_epoch_start = self.alpha_generator.get_state()
@@ -132,7 +170,8 @@ class Searcher(Trainer):
     def load(self, state: Mapping[str, Any]) -> None:
         super().load(state)
         self.alphas = list(state["alphas"].unbind())
-        self.step.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
+        for name, saved in state["alpha_optimizer"]["state"][0].items():
+            self.step.alpha_moments[name].copy_(saved)
         self._alpha_epoch_start = state["alpha_epoch_start"]
         self.alpha_generator.set_state(self._alpha_epoch_start)
         self.keep_alphas()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +46,9 @@ class Step:
             self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         self._graphed = self.device.type == "cuda" if graph is None else graph
         self._run: dict[int, Callable[[], None]] = {}
+        self._pool: Any = None
+        self.ungraphed = ""
+        """Why steps run one by one although a graph was wanted; empty where none was, or where it runs."""
 
     def parameters(self) -> list[nn.Parameter]:
         """The trained parameters in the optimiser's order."""
@@ -55,12 +60,12 @@ class Step:
 
     def __call__(self, size: int) -> None:
         """Train on the next `size` images."""
-        if not self._graphed:
-            self.eager(size)
-            return
-        if not self._run:
+        if self._graphed and not self._run:
             self._capture()
-        self._run[size]()
+        if self._graphed:
+            self._run[size]()
+        else:
+            self.eager(size)
 
     def eager(self, size: int) -> None:
         """The step itself."""
@@ -76,25 +81,58 @@ class Step:
             self.sums[0] += loss.detach().double() * size
             self.sums[1] += (logits.argmax(1) == labels).sum()
 
+    def changed(self) -> list[Tensor]:
+        """Every tensor that a step changes and a later step reads."""
+        return [*self.network.state_dict().values(), *self.momenta(), self.sums, self.batches.cursor]
+
+    def rewind(self) -> None:
+        """Go back to the epoch's first batch."""
+        self.batches.seek(0)
+
     def _capture(self) -> None:
-        """Record one graph for each batch size; net, momentum, sums and cursor are as before afterwards."""
-        changed = [*self.network.state_dict().values(), *self.momenta(), self.sums, self.batches.cursor]
+        """Record one graph for each batch size; whatever a step changes is as before afterwards.
+
+        Where CUDA refuses, steps run eagerly and `ungraphed` says why. Raises torch.OutOfMemoryError.
+        """
+        changed = self.changed()
         kept = [tensor.clone() for tensor in changed]
-        side = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(side):
-            for size in set(self.batches.sizes):
-                for _ in range(_WARM_UP):
-                    self.batches.seek(0)
-                    self.eager(size)
-        torch.cuda.current_stream(self.device).wait_stream(side)
-        pool = torch.cuda.graph_pool_handle()
-        for size in sorted(set(self.batches.sizes), reverse=True):
-            graph = torch.cuda.CUDAGraph()
-            self.optimizer.zero_grad(set_to_none=True)  # gradients then live in the graph's own memory
-            with torch.cuda.graph(graph, pool=pool):
-                self.eager(size)
-            self._run[size] = graph.replay
+        sizes = sorted(set(self.batches.sizes), reverse=True)
+        try:
+            with self._aside():
+                for size in sizes:
+                    for _ in range(_WARM_UP):
+                        self.rewind()
+                        self.eager(size)
+            for size in sizes:
+                self.optimizer.zero_grad(set_to_none=True)  # gradients then live in the graph's own memory
+                self._run[size] = self._record(size)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # a GPU that is broken fails the eager step too
+            self._graphed = False
+            self._run.clear()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.ungraphed = str(error).strip().partition("\n")[0] or type(error).__name__
         with torch.no_grad():
             for tensor, before in zip(changed, kept, strict=True):
                 tensor.copy_(before)
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """A stream of its own, as a capture needs for its warm-up."""
+        if self.device.type != "cuda":
+            yield
+            return
+        side = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(side):
+            yield
+        torch.cuda.current_stream(self.device).wait_stream(side)
+
+    def _record(self, size: int) -> Callable[[], None]:
+        """The replay of one graph. Raises RuntimeError where CUDA refuses."""
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            self.eager(size)
+        self._pool = graph.pool()
+        return graph.replay

@@ -26,7 +26,8 @@ def gate_matrix(alpha: Tensor, method: Method) -> Tensor:
     if method == "A":
         return torch.sigmoid(alpha) * edges
     rivals = edges | torch.eye(space.BLOCKS, dtype=torch.bool, device=alpha.device)
-    return torch.where(rivals, alpha, float("-inf")).softmax(0) * edges
+    # not torch.where: it would copy its scalar from the host, which a CUDA graph cannot
+    return alpha.masked_fill(~rivals, float("-inf")).softmax(0) * edges
 
 
 def edge_mask(alpha: Tensor) -> Tensor:

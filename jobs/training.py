@@ -133,6 +133,8 @@ class Trainer:
                     devices.synchronise(self.device)
                     context.ready()
                     ready = True
+                    if self.step.ungraphed:
+                        context.keep_flag("cuda_graph", f"eager steps, not a CUDA graph: {self.step.ungraphed}")
                 if context.stop_requested():
                     devices.synchronise(self.device)
                     self.seconds = already + time.perf_counter() - began

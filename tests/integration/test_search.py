@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.models.vgg import cfgs, make_layers
 
 from jobs import bilevel, data, discretise, pretrained
@@ -17,11 +19,12 @@ from jobs.context import Interrupted
 from jobs.errors import BadInput, DataError
 from jobs.kind import kind_named
 from jobs.kinds.search import SearchConfig
-from jobs.search import Searcher, halves, run
+from jobs.search import Searcher, SearchStep, halves, run
 from jobs.supernet import Gated, Supernet
 from jobs.training import Diverged
 from tests.helpers.context import MemoryContext
 
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: CUDA graphs are not tested")
 SMALL = {"width": 1 / 32, "epochs": 3, "readouts": (1, 3), "train_images": 201, "alpha_lr": 0.3}
 
 
@@ -260,3 +263,123 @@ def test_a_pretrained_search_starts_from_the_file(
     with pytest.raises(Interrupted):
         run(MemoryContext(chosen, tmp_path / "run", cwd=tmp_path))
     assert torch.equal(seen[0], features["features.10.weight"])
+
+
+HOST_BOUND = {
+    "aten._local_scalar_dense.default",  # .item(), float(), bool(): the host waits
+    "aten.nonzero.default",
+    "aten.masked_select.default",
+    "aten.index.Tensor bool",
+    "aten.lift_fresh.default",  # torch.tensor(...): a copy from the host
+    "aten.scalar_tensor.default",
+}
+"""Operations that a CUDA graph cannot hold, as they read from the host or make it wait."""
+
+
+class Watched(TorchDispatchMode):
+    """Counts the operations of a step, backward included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        by_mask = func is torch.ops.aten.index.Tensor and any(
+            found is not None and found.dtype == torch.bool for found in args[1]
+        )
+        self.seen[f"{func} bool" if by_mask else str(func)] += 1
+        return func(*args, **(kwargs or {}))
+
+
+VARIANTS: list[tuple[str, str, float]] = [("A", "first", 0.1), ("B", "first", 0.0), ("B", "second", 0.0)]
+
+
+def searcher(folder: Path, method: str, order: str, zero_one: float, device: str = "cpu", **options: Any) -> Searcher:
+    chosen = config(method=method, order=order, zero_one=zero_one, precision="fp32")
+    folder.mkdir(exist_ok=True)
+    found = Searcher(
+        Gated(Supernet(1 / 32), chosen.method), data.load("digits", device=device), chosen, 0, "fp32", folder, **options
+    )
+    found._begin_epoch()
+    return found
+
+
+@pytest.mark.parametrize(("method", "order", "zero_one"), VARIANTS)
+def test_a_step_of_a_search_can_be_a_cuda_graph(method: str, order: str, zero_one: float, tmp_path: Path) -> None:
+    """What a capture needs, seen without a GPU: nothing is read from the host, and what changes stays in its place."""
+    one = searcher(tmp_path, method, order, zero_one)
+    places = [tensor.data_ptr() for tensor in one.step.changed()]
+    before = [tensor.clone() for tensor in one.step.changed()]
+    with Watched() as watched:
+        one.step(64)
+        one.step(36)
+    assert watched.seen["aten.convolution.default"] > 60
+    assert not HOST_BOUND & watched.seen.keys()
+    assert [tensor.data_ptr() for tensor in one.step.changed()] == places
+    after = one.step.changed()
+    assert all(not torch.equal(old, new) for old, new in zip(before, after, strict=True) if old.numel() > 100)
+    assert one.gated.alpha.grad is None
+
+
+class Rehearsed(SearchStep):
+    """Does all that comes before a graph and after it, and runs the step itself in place of the replay."""
+
+    def _record(self, size: int) -> Callable[[], None]:
+        self.recorded = [*getattr(self, "recorded", []), size]
+        return partial(self.eager, size)
+
+
+class Refused(SearchStep):
+    """CUDA refuses an operation in the middle of the second capture."""
+
+    def _record(self, size: int) -> Callable[[], None]:
+        self.rewind()  # a capture would not run what it records
+        with pytest.MonkeyPatch.context() as patch:
+            if size == 36:
+                patch.setattr(torch.autograd, "backward", self._refuse)
+            self.eager(size)
+        return partial(self.eager, size)
+
+    @staticmethod
+    def _refuse(*_: Any) -> None:
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nand so on")
+
+
+@pytest.mark.parametrize(("method", "order", "zero_one"), VARIANTS)
+@pytest.mark.parametrize("kind", [Rehearsed, Refused])
+def test_a_capture_leaves_no_trace(
+    kind: type[SearchStep], method: str, order: str, zero_one: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search with warm-up and capture, successful or refused, ends bit by bit as one without."""
+    eager = searcher(tmp_path / "eager", method, order, zero_one, graph=False)
+    monkeypatch.setattr("jobs.search.SearchStep", kind)
+    graphed = searcher(tmp_path / "graphed", method, order, zero_one, graph=True)
+    contexts = [MemoryContext(one.config, tmp_path / name) for name, one in (("eager", eager), ("graphed", graphed))]
+    for one, context in zip((eager, graphed), contexts, strict=True):
+        one.run(context)
+    for ours, theirs in zip(graphed.step.changed(), eager.step.changed(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert numbers(contexts[1]) == numbers(contexts[0])
+    assert contexts[0].flags == {}
+    if isinstance(graphed.step, Rehearsed):
+        assert graphed.step.recorded == [64, 36]
+        assert contexts[1].flags == {}
+    else:
+        reason = "CUDA error: operation not permitted when stream is capturing"
+        assert contexts[1].flags == {"cuda_graph": f"eager steps, not a CUDA graph: {reason}"}
+
+
+@needs_gpu
+@pytest.mark.parametrize(("method", "order", "zero_one"), VARIANTS)
+def test_a_graph_searches_as_eager_steps_do(method: str, order: str, zero_one: float, tmp_path: Path) -> None:
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    ended = []
+    for graph in (False, True):
+        one = searcher(tmp_path / str(graph), method, order, zero_one, "cuda", graph=graph)
+        context = MemoryContext(one.config, tmp_path / f"run {graph}", device="cuda")
+        one.run(context)
+        assert context.flags == {}
+        ended.append((one.alphas[-1], [line.values["train_loss"] for line in context.lines]))
+    assert ended[1][1] == pytest.approx(ended[0][1], rel=1e-2)
+    assert torch.allclose(ended[1][0], ended[0][0], atol=0.05)
