@@ -353,6 +353,7 @@ def test_a_commit_that_a_reader_never_lets_through_is_no_success(
     try:
         with pytest.raises(StoreError, match=r"has been locked by another process.*fuser"):
             filled.submit()
+        assert journal.last_number(filled.store.layout.journal) == 0, "its caller heard an error"
     finally:
         holder.kill()
         holder.wait()

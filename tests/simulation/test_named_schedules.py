@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from db import lease
+from db.store import Store
 from jobs.words import JobState
 from jobs.worker import Task as RealTask
 from tests.simulation.cluster import Task
@@ -223,6 +225,47 @@ def test_a_launch_that_was_given_up_and_happens_after_all_does_no_work(
     RealTask(str(world.layout.submission(token)))()  # the real worker
     assert "given up" in capfd.readouterr().out
     assert not first.exists()
+
+
+def test_one_that_was_overtaken_before_it_looked_does_not_launch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its successor may have given the launch up and sent the job again: whoever stalled looks before it launches."""
+    looks: list[int] = []
+    look = lease.check
+
+    def counted(store: Store, number: int) -> None:
+        look(store, number)
+        looks.append(number)
+
+    monkeypatch.setattr(lease, "check", counted)
+    intended = 0
+    for at in range(2, 60, 2):
+        world = World(tmp_path / str(at) / ".orch", 1)
+        with world.running():
+            looks.clear()
+            world.submit(SOUND)
+            trap = world.overtaken(8)
+            take_over = trap.act
+            seen: list[tuple[bool, int]] = []
+
+            def act(
+                world: World = world,
+                take_over: Callable[[], None] = take_over,
+                seen: list[tuple[bool, int]] = seen,
+            ) -> None:
+                ((intents,),) = rows(world.database, "SELECT count(*) FROM submission WHERE native_id IS NULL")
+                looked = bool(looks) or world.tripwire.sprung in ("commit", "committed")  # the end of the look's read
+                seen.append((looked, int(intents)))
+                take_over()
+
+            trap.at, trap.act = at, act
+            world.step(1.0, trap)
+            if seen and not seen[0][0]:  # after the look the worker itself refuses: the schedule above
+                intended += seen[0][1]
+                assert len(world.sbatch.launched) == 1, (at, world.story)
+            world.calm()
+    assert intended, "no stall fell between an intent and its launch"
 
 
 def test_a_folder_that_does_not_answer_gives_up_nothing(world: World) -> None:
