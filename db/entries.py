@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from jobs.kind import Resources
+from jobs.kind import Asked, Resources
 from jobs.records import Architecture, Fingerprint, Record, Started
 from jobs.words import Cause
 
@@ -20,6 +20,7 @@ class Launching(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     device: str = "auto"
     resources: Resources = Resources()
+    asked: Asked = Asked()
     backend: str = "auto"
     cwd: str = ""
     data_dir: str | None = None

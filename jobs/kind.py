@@ -38,6 +38,33 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     gpu_memory_mb: int = 0
 
 
+class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Resource options of a command; None: the kind's own. They hold for the jobs that its jobs ask for, too."""
+
+    cpus: int | None = None
+    gpus: int | None = None
+    memory_mb: int | None = None
+    minutes: int | None = None
+    gpu_memory_mb: int | None = None
+
+    def over(self, base: Resources, *, device: str) -> Resources:
+        """The kind's resources with what was asked for; on `cpu` no GPU is requested. Raises BadInput."""
+        given = msgspec.structs.asdict(base)
+        given.update({name: value for name, value in msgspec.structs.asdict(self).items() if value is not None})
+        if device == "cpu":
+            if self.gpus:
+                raise BadInput("--gpus and --device cpu exclude each other: drop one of them")
+            given["gpus"] = 0
+        elif device == "cuda":
+            given["gpus"] = max(1, given["gpus"])
+        for name in ("cpus", "memory_mb", "minutes"):
+            if given[name] < 1:
+                raise BadInput(f"{name} must be at least 1 (got {given[name]})")
+        if given["gpus"] < 0:
+            raise BadInput(f"--gpus must not be negative (got {given['gpus']})")
+        return Resources(**given)
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Base of every kind's config: the seed is not part of it.
 

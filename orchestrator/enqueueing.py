@@ -14,13 +14,13 @@ from jobs import fingerprint
 from jobs.command import fill
 from jobs.errors import BadInput, StoreError
 from jobs.files import now
-from jobs.kind import kind_named
+from jobs.kind import Asked, kind_named
 from jobs.layout import Layout
 from jobs.words import BackendName
 from orchestrator import graph
 from orchestrator.graph import Planned
 from orchestrator.machines import choose
-from orchestrator.planning import Asked, Launch, Order, grid
+from orchestrator.planning import Launch, Order, grid
 from orchestrator.settings import Settings
 
 

@@ -13,7 +13,7 @@ import msgspec
 from db.entries import Launching, Template
 from db.jobs import Wanted
 from jobs.errors import BadInput
-from jobs.kind import Config, JobKind, Resources
+from jobs.kind import Asked, Config, JobKind
 
 MOST_SEEDS = 1_000_000
 
@@ -92,34 +92,6 @@ def minutes(text: str) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """Resource options of a command; None: the kind's own."""
-
-    cpus: int | None = None
-    gpus: int | None = None
-    memory_mb: int | None = None
-    minutes: int | None = None
-    gpu_memory_mb: int | None = None
-
-    def over(self, base: Resources, *, device: str) -> Resources:
-        """The kind's resources with what was asked for; on `cpu` no GPU is requested. Raises BadInput."""
-        given = msgspec.structs.asdict(base)
-        given.update({name: value for name, value in vars(self).items() if value is not None})
-        if device == "cpu":
-            if self.gpus:
-                raise BadInput("--gpus and --device cpu exclude each other: drop one of them")
-            given["gpus"] = 0
-        elif device == "cuda":
-            given["gpus"] = max(1, given["gpus"])
-        for name in ("cpus", "memory_mb", "minutes"):
-            if given[name] < 1:
-                raise BadInput(f"{name} must be at least 1 (got {given[name]})")
-        if given["gpus"] < 0:
-            raise BadInput(f"--gpus must not be negative (got {given['gpus']})")
-        return Resources(**given)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Launch:
     """How the jobs of one command are run: what `Launching` needs, besides each kind's resources."""
 
@@ -139,6 +111,7 @@ class Launch:
         return Launching(
             device=self.device,
             resources=self.asked.over(kind.resources(config), device=self.device),
+            asked=self.asked,
             backend=self.backend,
             cwd=self.cwd,
             data_dir=self.data_dir,

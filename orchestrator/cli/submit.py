@@ -145,9 +145,10 @@ def _table2() -> click.Command:
 
 def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
     from db.store import Store, locate
+    from jobs.kind import Asked
     from orchestrator import enqueueing
     from orchestrator.graph import epochs_of
-    from orchestrator.planning import Asked, assignments, memory_mb, minutes, seeds_of
+    from orchestrator.planning import assignments, memory_mb, minutes, seeds_of
     from orchestrator.settings import load
 
     sets = assignments(given["sets"], "--set")

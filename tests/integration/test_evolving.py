@@ -8,14 +8,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from db import jobs
+from db.store import Store
 from jobs import space
 from jobs.context import Interrupted
 from jobs.errors import OrchError
 from jobs.evolution import WORST, Evolution
 from jobs.files import now
-from jobs.kind import kind_named
+from jobs.kind import Asked, kind_named
 from jobs.records import Outcome, Spawn
 from jobs.words import Cause
+from orchestrator import spawning
+from orchestrator.planning import Launch, Order, templates_and_wanted
 from tests.helpers.context import MemoryContext
 
 TINY = {"width": 1 / 32, "train_images": 140, "population": 3, "generations": 3, "most_edges": 6}
@@ -164,3 +168,26 @@ def test_an_individual_of_foreign_edges_is_refused() -> None:
         kind_named("individual").configure({"edges": ((4, 5),)})
     with pytest.raises(OrchError, match="edges must be sorted and each once"):
         kind_named("individual").configure({"edges": ((3, 7), (0, 2))})
+
+
+def test_what_evolution_asks_for_runs_as_its_command_asked(tmp_path: Path) -> None:
+    """Memory, time and device hold for individuals and steps; what was not asked for is each kind's own."""
+    store = Store(tmp_path / ".orch", create=True)
+    evolve = kind_named("evolve")
+    config = evolve.configure({})
+    launch = Launch(backend="slurm", device="cpu", asked=Asked(memory_mb=3000, minutes=5))
+    templates, wanted = templates_and_wanted([Order(kind=evolve, config=config, seeds=[0])], launch)
+    individual = Spawn(kind="individual", config=to_canonical("individual"), seed=0)
+    step = Spawn(kind="evolve-step", config=to_canonical("evolve-step"), seed=0)
+    with store.write() as writer:
+        [parent] = jobs.ensure(writer, "default", templates, wanted, now()).ids
+        [between] = spawning.spawn(writer, jobs.get(writer.connection, parent), [step], now())
+        [child] = spawning.spawn(writer, jobs.get(writer.connection, between), [individual], now())
+        found = [jobs.get(writer.connection, job).launching for job in (between, child)]
+    assert [(one.resources.memory_mb, one.resources.minutes) for one in found] == [(3000, 5)] * 2
+    assert [(one.resources.cpus, one.resources.gpus, one.device) for one in found] == [(1, 0, "cpu"), (2, 0, "cpu")]
+
+
+def to_canonical(kind: str) -> dict[str, Any]:
+    canonical: dict[str, Any] = msgspec.to_builtins(kind_named(kind).configure({}))
+    return canonical
