@@ -14,11 +14,19 @@ NAME = "notices.json"
 
 
 class Notices(msgspec.Struct, frozen=True, kw_only=True):
-    """`stopped`: pool → why nothing is sent there. `silent`: backend → why it did not answer."""
+    """`stopped`: pool → why nothing is sent there; `others`: whether queued jobs for other pools are left.
 
-    stopped: dict[str, str]
-    silent: dict[str, str]
+    `silent`: backend → why it did not answer.
+    """
+
     at: datetime
+    stopped: dict[str, str] = {}
+    others: bool = False
+    silent: dict[str, str] = {}
+
+    def halted(self) -> str:
+        """Why no queued job can go; empty where one can."""
+        return "" if self.others else "; ".join(self.stopped.values())
 
 
 def write(store: Store, notices: Notices) -> None:

@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
+import msgspec
+
 from db import jobs, lease
 from db.store import LeaseLost, Store
 from jobs.errors import OrchError, StoreError
@@ -105,7 +107,7 @@ def _idle_elsewhere(store: Store) -> Cycle | None:
     if not found[JobState.QUEUED]:
         return Cycle(idle=True)
     noticed = notices.read(store)
-    return Cycle(idle=True, stopped=noticed.stopped) if noticed and noticed.stopped else None
+    return Cycle(idle=True, stopped=noticed.stopped) if noticed and noticed.halted() else None
 
 
 def _supervise(
@@ -114,8 +116,7 @@ def _supervise(
     supervisor = Supervisor(store, makers(store.layout, settings), settings, number)
     pace = Pace(settings.supervisor.poll_seconds, settings.supervisor.poll_most_seconds)
     idle_since: float | None = None
-    noticed = notices.read(store)  # by the supervisor before this one
-    said = (noticed.stopped, noticed.silent) if noticed else ({}, {})
+    said = notices.read(store) or Notices(at=supervisor.clock.now())  # by the supervisor before this one
     path = store.root / WAKE
     try:
         while True:
@@ -131,9 +132,15 @@ def _supervise(
                 continue
             if BackendName.SLURM in due:
                 pace.asked(time.monotonic(), changed=cycle.changed)
-                if said != (cycle.stopped, cycle.silent):
-                    said = (cycle.stopped, cycle.silent)
-                    notices.write(store, Notices(stopped=cycle.stopped, silent=cycle.silent, at=supervisor.clock.now()))
+                news = Notices(
+                    stopped=cycle.stopped,
+                    others=bool(cycle.stopped and cycle.going),
+                    silent=cycle.silent,
+                    at=supervisor.clock.now(),
+                )
+                if news != msgspec.structs.replace(said, at=news.at):
+                    said = news
+                    notices.write(store, news)
             report(cycle)
             idle_since = (idle_since or at) if cycle.idle else None
             if idle_since is not None and not cycle.changed:

@@ -44,6 +44,8 @@ class Cycle:
     """Pool → sentence: all its nodes are bad, nothing is sent there, and jobs wait for it."""
     held: int = 0
     """How many queued jobs wait for such a pool."""
+    going: int = 0
+    """How many other queued jobs it saw: they are sent as soon as there is room or their pause is over."""
     silent: dict[str, str] = field(default_factory=dict)
     """Backend → why it did not answer."""
 
@@ -348,6 +350,7 @@ class Supervisor:
                 excluded = self._excluded(pools, strikes)
                 held = stopped_jobs(later[name], pools, excluded.stopped)
                 result.held += len(held)
+                result.going += len(later[name]) - len(held)
                 concerned = {
                     pool for job in later[name] if job.id in held for pool in pools_of_job(job.launching.options, pools)
                 }

@@ -87,7 +87,7 @@ def _best(store: Store, study: str) -> str:
 
 def _stopped(store: Store) -> str:
     found = notices.read(store)
-    return "; ".join(found.stopped.values()) if found else ""
+    return found.halted() if found else ""
 
 
 def _restart_supervisor(store: Store) -> bool:

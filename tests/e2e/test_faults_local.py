@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from db import lease
+from db.store import Store
 from jobs.files import now, read_json, write_json
 from jobs.layout import Layout
 from jobs.records import Outcome, Ready
-from jobs.words import BackendName, Cause
-from orchestrator import waiting
+from jobs.words import BackendName, Cause, JobState
+from orchestrator import notices, waiting
 from orchestrator.settings import Resubmission, Settings
 from orchestrator.supervisor import Supervisor
 from slurm.local_backend import LocalBackend
@@ -156,6 +158,29 @@ def test_a_wait_ends_where_no_supervisor_stays_alive(
     assert waiting.wait(orch.store, "default", quiet=True) == 70
     assert f"see why in {orch.layout.root}/supervisor.log" in capfd.readouterr().err
     assert len(started) == waiting.MOST_RESTARTS + 1
+
+
+def test_a_wait_goes_on_while_other_jobs_can_go(
+    orch: Orch, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Dispatch to one partition has stopped, as its nodes are bad; other jobs are queued for a moment."""
+    orch.submit_gate(1, "--no-start")
+    bad = notices.Notices(stopped={"gpu": "all 4 nodes of 'gpu' are bad"}, others=True, at=now())
+    notices.write(orch.store, bad)
+    looks: list[bool] = []
+
+    def one_more_look(store: Store, study: str) -> dict[JobState, int]:
+        looks.append(True)
+        if len(looks) == 5:
+            notices.write(store, msgspec.structs.replace(bad, others=False))
+        return counted(store, study)
+
+    counted = waiting._look
+    monkeypatch.setattr(waiting, "_look", one_more_look)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.01)
+    assert waiting.wait(orch.store, "default", quiet=True) == 1
+    assert len(looks) == 5
+    assert "dispatch has stopped: all 4 nodes of 'gpu' are bad" in capfd.readouterr().err
 
 
 def test_two_supervisors_at_once(orch: Orch) -> None:
