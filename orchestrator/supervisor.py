@@ -21,10 +21,10 @@ from orchestrator.clock import Clock, SystemClock
 from orchestrator.dispatch import MOST_AT_ONCE, Dispatcher, live_attempt
 from orchestrator.ingestion import Ingestion, Seen
 from orchestrator.judging import Accept, Case, Over, Requeued, Running, Verdict, judge
-from orchestrator.placing import Pools, elsewhere, pools_of_job, stopped_jobs
+from orchestrator.placing import elsewhere, exclusion, pools_of_job, stopped_jobs
 from orchestrator.settings import Settings, hours
-from slurm import nodes
 from slurm.backend import AttemptKey, Backend, Observation, ObservationFailed, Phase
+from slurm.pools import Pools
 
 LEAVING_SECONDS = 30.0
 """How long a worker may take to be gone after its outcome, before it is ended."""
@@ -77,7 +77,7 @@ class Supervisor:
         self._backends: dict[BackendName, Backend] = {}
         self._ended_at: dict[AttemptKey, float] = {}
         self._late_at = float("-inf")
-        self._pools: Pools = {}
+        self._pools = Pools()
         self._renewed_at = self.clock.monotonic()
 
     def backend(self, name: BackendName) -> Backend:
@@ -250,7 +250,7 @@ class Supervisor:
         if attempt.backend != BackendName.SLURM:
             return 1
         options = jobs.get(connection, attempt.job).launching.options
-        found = {node for pool in pools_of_job(options, self._pools) for node in self._pools.get(pool, ())}
+        found = {node for pool in pools_of_job(options, self._pools) for node in self._pools.partitions.get(pool, ())}
         return len(found) or policy.NODES_TO_BLAME_THE_PROGRAM
 
     def _requeued_by_slurm(self, writer: Writer, attempt: StoredAttempt, before: Observation) -> None:
@@ -331,9 +331,7 @@ class Supervisor:
             queued = {name: jobs.dispatchable(connection, name, now, MOST_AT_ONCE[name]) for name in observe}
             since = now - hours(self.settings.nodes.strike_hours)
             failed_on = attempts.failed_nodes(connection)
-            strikes = [
-                nodes.Strike(node=s.node, at=s.at, cause=Cause(s.cause)) for s in health.strikes(connection, since)
-            ]
+            strikes = health.strikes(connection, since)
             # What is put off waits for a node as well: without it, a stop would come and go with every backoff.
             later = dict(queued)
             if strikes:
@@ -346,8 +344,8 @@ class Supervisor:
                 continue
             with self._asking(name, result):
                 backend = self.backend(name)
-                pools = backend.pools() if strikes or failed_on else {}
-                excluded = self._excluded(pools, strikes)
+                pools = backend.pools() if strikes or failed_on else Pools()
+                excluded = exclusion(strikes, pools, now, self.settings.nodes)
                 held = stopped_jobs(later[name], pools, excluded.stopped)
                 result.held += len(held)
                 result.going += len(later[name]) - len(held)
@@ -361,18 +359,6 @@ class Supervisor:
                 avoid = elsewhere(going, failed_on, pools)
                 sent += self.dispatcher.dispatch(backend, going, running, excluded.nodes, avoid)
         return sent > 0
-
-    def _excluded(self, pools: Pools, strikes: Sequence[nodes.Strike]) -> nodes.Exclusion:
-        if not strikes:
-            return nodes.Exclusion()
-        wanted = self.settings.nodes
-        rules = nodes.Policy(
-            strikes=wanted.strikes,
-            strike_lasts=hours(wanted.strike_hours),
-            exclude_for=hours(wanted.exclude_hours),
-            largest_share=wanted.largest_share,
-        )
-        return nodes.excluded(strikes, pools, self.clock.now(), rules)
 
     def _idle(self, connection: Connection, result: Cycle) -> bool:
         found = jobs.counts(connection)

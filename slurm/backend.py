@@ -5,7 +5,7 @@ Backends never touch the store. They are given plain values, and what they retur
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +16,7 @@ from jobs.errors import BackendError, OrchError
 from jobs.kind import Resources
 from jobs.records import Manifest
 from jobs.words import BackendName, Cause
+from slurm.pools import Pools
 
 AttemptKey = tuple[int, int]
 """(job id, attempt number)."""
@@ -158,8 +159,5 @@ class Backend(Protocol):
         Called every cycle; asks the machines only where something changed. Raises ObservationFailed.
         """
 
-    def pools(self) -> Mapping[str, Collection[str]]:
-        """The partitions with the names of all their nodes, the default one first (local: one pool of devices).
-
-        Raises ObservationFailed.
-        """
+    def pools(self) -> Pools:
+        """The partitions and their nodes (local: one pool of devices). Raises ObservationFailed."""

@@ -11,7 +11,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from jobs import endings
@@ -35,6 +35,7 @@ from slurm.gpulocks import GpuLocks
 from slurm.host import Host
 from slurm.local_record import LocalRecord, describe, printed, record_path, time_limit
 from slurm.local_worker import Worker
+from slurm.pools import Pools
 from slurm.slots import CPU, Plan, Share, parse_slot, plan, slot_name
 
 GRACE_SECONDS = 30.0
@@ -203,10 +204,10 @@ class LocalBackend:
     def avoid(self, live: Sequence[LiveAttempt], exclude: frozenset[str]) -> None:
         """Nothing to do: nothing is pending here, and `plan` places no job on a device that is struck out."""
 
-    def pools(self) -> Mapping[str, Collection[str]]:
+    def pools(self) -> Pools:
         """One pool: this host's GPUs, or the host itself where there are none."""
         found = self.host.devices()
-        return {"local": [gpu.name for gpu in found] or [socket.gethostname()]}
+        return Pools(partitions={"local": frozenset(gpu.name for gpu in found) or frozenset([socket.gethostname()])})
 
     def wait(self, timeout: float, wake: Path | None = None) -> bool:
         """Sleep until a worker ends, something here falls due, or `wake` changes; False where only the time passed.

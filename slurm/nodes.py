@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from jobs.words import Cause
+from slurm.pools import Pools
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,27 +46,22 @@ class Exclusion:
     spared: frozenset[str] = frozenset()
     """Bad nodes that are still used, since too many of their partition are excluded already."""
     stopped: Mapping[str, str] = field(default_factory=dict)
-    """Partition → sentence, where every node is bad or down: nothing is to be sent there."""
+    """Partition → sentence, where work could only go to bad nodes: nothing is to be sent there."""
 
 
 def excluded(
     strikes: Iterable[Strike],
-    pools: Mapping[str, Collection[str]],
+    pools: Pools,
     now: datetime,
     policy: Policy | None = None,
-    down: Collection[str] = (),
 ) -> Exclusion:
-    """Judge all nodes.
-
-    `pools` are the partitions with the names of all their nodes (a node may be in several); bad nodes that are in none
-    are left out, since SLURM refuses unknown names. `down` are those that the machines themselves do not use now.
-    """
+    """Judge all nodes (one may be in several partitions); bad ones in none are left out: SLURM refuses such names."""
     policy = policy or Policy()
     fresh: dict[str, list[Strike]] = defaultdict(list)
     for strike in strikes:
         if now - strike.at < policy.strike_lasts:
             fresh[strike.node].append(strike)
-    known = {node for nodes in pools.values() for node in nodes}
+    known = {node for nodes in pools.partitions.values() for node in nodes}
     until = {}
     for node, own in fresh.items():
         end = max(strike.at for strike in own) + policy.exclude_for
@@ -74,13 +70,14 @@ def excluded(
     out: set[str] = set()
     # The worst first; by name in the end, so that the choice never depends on the order of reading.
     for node in sorted(until, key=lambda name: (-len(fresh[name]), -until[name].timestamp(), name)):
-        mine = [set(nodes) for nodes in pools.values() if node in nodes]
+        mine = [nodes for nodes in pools.partitions.values() if node in nodes]
         if all(len(out & nodes) + 1 <= int(len(nodes) * policy.largest_share) for nodes in mine):
             out.add(node)
     stopped = {}
-    for pool, nodes in pools.items():
+    for pool, nodes in pools.partitions.items():
         bad = [node for node in nodes if node in until]
-        if bad and all(node in until or node in down for node in nodes):
+        left = nodes - out - pools.down  # where work would go; with none it waits in the queue for what is down
+        if bad and (len(bad) == len(nodes) or (left and left <= until.keys())):
             stopped[pool] = _sentence(pool, nodes, bad, fresh, until, policy)
     return Exclusion(
         nodes=frozenset(out), until=until, spared=frozenset(until) - out, stopped=dict(sorted(stopped.items()))

@@ -1,10 +1,10 @@
-"""Partitions, their nodes and how each of them is (sinfo(1))."""
+"""Partitions, their nodes and how each of them is (sinfo(1)); locally one pool of devices."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from slurm import hostlist
 
@@ -13,12 +13,12 @@ _UNUSED = ("down", "drain", "fail", "maint", "future", "unknown", "inval", "erro
 
 @dataclass(frozen=True, kw_only=True)
 class Pools:
-    """What SLURM has, by partition."""
+    """What the machines have, by partition."""
 
-    partitions: Mapping[str, frozenset[str]]
-    states: Mapping[str, str]
+    partitions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """With the names of all their nodes, the default one first."""
+    states: Mapping[str, str] = field(default_factory=dict)
     """Node → state in sinfo's words; a '*' at the end says that it does not answer."""
-    default: str | None = None
 
     @property
     def nodes(self) -> frozenset[str]:
@@ -26,7 +26,7 @@ class Pools:
 
     @property
     def down(self) -> frozenset[str]:
-        """Nodes on which SLURM starts nothing now."""
+        """Nodes on which nothing starts now."""
         return frozenset(node for node, state in self.states.items() if unused(state))
 
 
@@ -65,5 +65,6 @@ def parse(text: str) -> Pools:
         partitions[name].update(names)
         states.update(dict.fromkeys(names, state))
     return Pools(
-        partitions={name: frozenset(nodes) for name, nodes in partitions.items()}, states=states, default=default
+        partitions={name: frozenset(partitions[name]) for name in sorted(partitions, key=lambda name: name != default)},
+        states=states,
     )

@@ -32,6 +32,7 @@ from slurm.backend import (
 )
 from slurm.commands import CommandFailed, Commands
 from slurm.machines import Machines
+from slurm.pools import Pools
 from slurm.queue import Queue
 from slurm.requeues import Requeues
 from slurm.rows import Row
@@ -218,9 +219,9 @@ class SlurmBackend:
             text += "\n" + _tail(folder / "stderr")
         return text
 
-    def pools(self) -> Mapping[str, frozenset[str]]:
+    def pools(self) -> Pools:
         """The partitions with all their nodes, at most a minute old."""
-        return self.machines.pools().partitions
+        return self.machines.pools()
 
     # ---- changing
 

@@ -51,6 +51,7 @@ def _surroundings(store: Store, settings: Settings, detail: Detail) -> Surroundi
     from db import details, health
     from jobs.files import now
     from jobs.words import BackendName, JobState
+    from orchestrator.placing import exclusion
     from orchestrator.settings import hours
     from orchestrator.views import collect, nodes
     from orchestrator.views.explanation import Surroundings
@@ -67,7 +68,7 @@ def _surroundings(store: Store, settings: Settings, detail: Detail) -> Surroundi
     excluded: dict[str, datetime] = {}
     spared: frozenset[str] = frozenset()
     if backend and state in (JobState.QUEUED, JobState.SUBMITTED) and nodes.suspects(strikes, settings.nodes):
-        found = nodes.exclusion(strikes, collect.pools(store, settings, backend), at, settings.nodes)
+        found = exclusion(strikes, collect.pools(store, settings, backend), at, settings.nodes)
         stopped, excluded, spared = tuple(found.stopped.values()), dict(found.until), found.spared
     slot = None
     if state is JobState.QUEUED and backend is BackendName.LOCAL:

@@ -58,14 +58,15 @@ def _view(store: Store, settings: Settings) -> NodesView:
     from jobs.words import BackendName
     from orchestrator.settings import hours
     from orchestrator.views import collect, nodes
+    from slurm.pools import Pools
 
     at = now()
     with store.read() as connection:
         strikes = health.strikes(connection, at - hours(settings.nodes.strike_hours))
-    pools: dict[str, frozenset[str]] = {}
+    pools = Pools()
     if nodes.suspects(strikes, settings.nodes):
-        for name in BackendName:
-            pools.update(collect.pools(store, settings, name))
+        local, slurm = (collect.pools(store, settings, name) for name in BackendName)
+        pools = Pools(partitions={**local.partitions, **slurm.partitions}, states=slurm.states)
     return nodes.view(strikes, pools, at, settings.nodes)
 
 

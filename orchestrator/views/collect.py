@@ -23,6 +23,7 @@ from orchestrator import notices
 from orchestrator.settings import Settings
 from orchestrator.views import status as view
 from orchestrator.views.progress import Progress, progress
+from slurm.pools import Pools
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -150,14 +151,13 @@ def tail(path: Path, most: int) -> bytes:
         return b""
 
 
-def pools(store: Store, settings: Settings, name: BackendName) -> Mapping[str, frozenset[str]]:
+def pools(store: Store, settings: Settings, name: BackendName) -> Pools:
     """The pools of nodes of a backend; none where its machines do not answer."""
     from orchestrator.machines import makers
 
     with suppress(OrchError):
-        backend = makers(store.layout, settings)[name]()
-        return {pool: frozenset(nodes) for pool, nodes in backend.pools().items()}
-    return {}
+        return makers(store.layout, settings)[name]().pools()
+    return Pools()
 
 
 def told_by_supervisor(store: Store, counts: Mapping[JobState, int]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,29 +11,11 @@ from rich.text import Text
 
 from db.health import StoredStrike
 from jobs.errors import BadInput
-from jobs.words import Cause
-from orchestrator.settings import Nodes, hours
+from orchestrator.placing import exclusion
+from orchestrator.settings import Nodes
 from orchestrator.views.tables import Cell, columns
 from orchestrator.views.words import clock
-from slurm import nodes
-
-
-def rules(wanted: Nodes) -> nodes.Policy:
-    """The settings as the rules of node health."""
-    return nodes.Policy(
-        strikes=wanted.strikes,
-        strike_lasts=hours(wanted.strike_hours),
-        exclude_for=hours(wanted.exclude_hours),
-        largest_share=wanted.largest_share,
-    )
-
-
-def exclusion(
-    strikes: Sequence[StoredStrike], pools: Mapping[str, Collection[str]], now: datetime, wanted: Nodes
-) -> nodes.Exclusion:
-    """What follows from the strikes now, as the supervisor judges it."""
-    known = [nodes.Strike(node=one.node, at=one.at, cause=Cause(one.cause)) for one in strikes]
-    return nodes.excluded(known, pools, now, rules(wanted))
+from slurm.pools import Pools
 
 
 def suspects(strikes: Sequence[StoredStrike], wanted: Nodes) -> set[str]:
@@ -100,9 +82,7 @@ class NodesView:
         }
 
 
-def view(
-    strikes: Sequence[StoredStrike], pools: Mapping[str, Collection[str]], now: datetime, wanted: Nodes
-) -> NodesView:
+def view(strikes: Sequence[StoredStrike], pools: Pools, now: datetime, wanted: Nodes) -> NodesView:
     """What `orch nodes` shows of strikes that have not expired, oldest first."""
     found = exclusion(strikes, pools, now, wanted)
     own: dict[str, list[StoredStrike]] = {}

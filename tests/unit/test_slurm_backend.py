@@ -344,8 +344,10 @@ def test_a_requeue_between_two_looks_is_seen_by_the_node() -> None:
 
 
 def test_pools_are_read() -> None:
-    found = pools.parse("main*|idle|n[1-2]\nmain*|down*|n3\nhigh|drained|n2\nbad line\nx|idle|n[2-1]\n")
-    assert found.partitions == {"main": {"n1", "n2", "n3"}, "high": {"n2"}} and found.default == "main"
+    lines = ("high|drained|n2", "main*|idle|n1", "main*|drained|n2", "main*|down*|n3", "bad line", "x|idle|n[2-1]")
+    found = pools.parse("\n".join(lines))
+    assert found.partitions == {"main": {"n1", "n2", "n3"}, "high": {"n2"}}
+    assert list(found.partitions) == ["main", "high"], "the default partition stands first, wherever sinfo has it"
     assert found.nodes == {"n1", "n2", "n3"} and found.down == {"n2", "n3"}
     assert pools.failed("down*") and pools.failed("idle*") and not pools.failed("drained")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,9 +15,18 @@ from jobs.words import Cause
 from slurm.arrays import SubmitLimit, group, request
 from slurm.backend import QueuedJob
 from slurm.nodes import Policy, Strike, excluded
+from slurm.pools import Pools
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
-FOUR = {"main": ["n1", "n2", "n3", "n4"]}
+NAMES = ("n1", "n2", "n3", "n4")
+
+
+def pools(down: Collection[str] = (), **partitions: Collection[str]) -> Pools:
+    states = {node: "down*" if node in down else "idle" for nodes in partitions.values() for node in nodes}
+    return Pools(partitions={name: frozenset(nodes) for name, nodes in partitions.items()}, states=states)
+
+
+FOUR = pools(main=NAMES)
 
 
 def strikes(node: str, count: int, minutes_ago: float = 1, cause: Cause = Cause.LAUNCH_FAILURE) -> list[Strike]:
@@ -43,26 +53,36 @@ def test_never_more_than_the_share_of_a_partition_and_the_worst_first() -> None:
 
 
 def test_the_share_holds_in_every_partition_of_a_node() -> None:
-    pools = {"main": ["n1", "n2", "n3", "n4"], "small": ["n1", "n2"]}
-    verdict = excluded(strikes("n1", 3) + strikes("n2", 4), pools, NOON)
+    verdict = excluded(strikes("n1", 3) + strikes("n2", 4), pools(main=NAMES, small=["n1", "n2"]), NOON)
     assert verdict.nodes == {"n2"} and "small" in verdict.stopped and "main" not in verdict.stopped
 
 
 def test_with_all_nodes_bad_there_is_a_sentence() -> None:
-    marks = [strike for node in FOUR["main"] for strike in strikes(node, 3, cause=Cause.GPU_FAULT)]
+    marks = [strike for node in NAMES for strike in strikes(node, 3, cause=Cause.GPU_FAULT)]
     verdict = excluded(marks, FOUR, NOON)
     assert verdict.stopped["main"].startswith("all 4 nodes of 'main' are bad (3 failures each, the last a gpu_fault on")
     assert "before 2026-05-01 12:59 UTC" in verdict.stopped["main"] and "`orch nodes`" in verdict.stopped["main"]
 
 
 def test_down_nodes_help_nobody_but_alone_stop_nothing() -> None:
-    marks = strikes("n1", 3) + strikes("n2", 3)
-    assert "main" in excluded(marks, FOUR, NOON, down={"n3", "n4"}).stopped
-    assert not excluded([], FOUR, NOON, down=FOUR["main"]).stopped
+    three = strikes("n1", 3) + strikes("n2", 4) + strikes("n3", 5)
+    assert not excluded(three, FOUR, NOON).stopped
+    verdict = excluded(three, pools(main=NAMES, down=["n4"]), NOON)
+    assert verdict.spared == {"n1"}
+    assert verdict.stopped["main"].startswith("all nodes of 'main' are down or bad")
+    two_kept_out = strikes("n1", 3) + strikes("n2", 3)
+    assert not excluded(two_kept_out, pools(main=NAMES, down=["n3", "n4"]), NOON).stopped, "it may wait in the queue"
+    assert not excluded([], pools(main=NAMES, down=NAMES), NOON).stopped
+
+
+def test_with_all_excluded_nothing_is_sent_either() -> None:
+    marks = [strike for node in NAMES for strike in strikes(node, 3)]
+    verdict = excluded(marks, FOUR, NOON, Policy(largest_share=1.0))
+    assert verdict.nodes == set(NAMES) and "main" in verdict.stopped
 
 
 def test_the_only_node_is_never_excluded_but_stops() -> None:
-    verdict = excluded(strikes("n1", 3), {"main": ["n1"]}, NOON)
+    verdict = excluded(strikes("n1", 3), pools(main=["n1"]), NOON)
     assert verdict.nodes == frozenset() and verdict.stopped["main"].startswith("the only node of 'main' is bad")
 
 
@@ -79,7 +99,7 @@ def test_the_cap_holds_whatever_happens(marks: list[tuple[str, int]], share: flo
     made = [Strike(node=node, at=NOON - timedelta(minutes=ago), cause=Cause.LOST) for node, ago in marks]
     policy = Policy(largest_share=share, strikes=count)
     verdict = excluded(made, FOUR, NOON, policy)
-    assert len(verdict.nodes) <= 4 * share and verdict.nodes <= set(FOUR["main"])
+    assert len(verdict.nodes) <= 4 * share and verdict.nodes <= set(NAMES)
     assert verdict.nodes | verdict.spared == set(verdict.until)
     assert verdict == excluded(made[::-1], FOUR, NOON, policy)
 
