@@ -58,7 +58,7 @@ class SearchStep(Step):
             betas=BETAS,
             weight_decay=config.alpha_weight_decay,
             fused=True,
-            capturable=True,
+            capturable=self.graphed,
         )
         # as for the momentum of w: zeros from the start, in a place of their own
         self.alpha_moments: dict[str, Tensor] = self.alpha_optimizer.state[self.alpha]

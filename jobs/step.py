@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -44,7 +45,8 @@ class Step:
         # zero momentum from the start: the first update is the same (0.9 · 0 + g), and its place is fixed
         for parameter in self.parameters():
             self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        self._graphed = self.device.type == "cuda" if graph is None else graph
+        self.graphed = self.device.type == "cuda" if graph is None else graph
+        """Whether steps are replayed."""
         self._run: dict[int, Callable[[], None]] = {}
         self._pool: Any = None
         self.ungraphed = ""
@@ -60,9 +62,9 @@ class Step:
 
     def __call__(self, size: int) -> None:
         """Train on the next `size` images."""
-        if self._graphed and not self._run:
+        if self.graphed and not self._run:
             self._capture()
-        if self._graphed:
+        if self.graphed:
             self._run[size]()
         else:
             self.eager(size)
@@ -109,7 +111,7 @@ class Step:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:  # a GPU that is broken fails the eager step too
-            self._graphed = False
+            self.graphed = False
             self._run.clear()
             self.optimizer.zero_grad(set_to_none=True)
             self.ungraphed = str(error).strip().partition("\n")[0] or type(error).__name__
@@ -125,7 +127,10 @@ class Step:
             return
         side = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(side):
+        with torch.cuda.stream(side), warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "This instance was constructed with capturable=True"
+            )  # it is captured next
             yield
         torch.cuda.current_stream(self.device).wait_stream(side)
 
