@@ -128,9 +128,8 @@ class Step:
         side = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(side), warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "This instance was constructed with capturable=True"
-            )  # it is captured next
+            # Adam's, of a step without a capture: that comes next
+            warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
             yield
         torch.cuda.current_stream(self.device).wait_stream(side)
 
