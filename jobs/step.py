@@ -125,13 +125,16 @@ class Step:
         if self.device.type != "cuda":
             yield
             return
+        usual = torch.cuda.current_stream(self.device)
         side = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(side), warnings.catch_warnings():
-            # Adam's, of a step without a capture: that comes next
-            warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
-            yield
-        torch.cuda.current_stream(self.device).wait_stream(side)
+        side.wait_stream(usual)
+        try:
+            with torch.cuda.stream(side), warnings.catch_warnings():
+                # Adam's, of a step without a capture: that comes next
+                warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
+                yield
+        finally:
+            usual.wait_stream(side)
 
     def _record(self, size: int) -> Callable[[], None]:
         """The replay of one graph. Raises RuntimeError where CUDA refuses."""
