@@ -73,10 +73,10 @@ def excluded(
         mine = [nodes for nodes in pools.partitions.values() if node in nodes]
         if all(len(out & nodes) + 1 <= int(len(nodes) * policy.largest_share) for nodes in mine):
             out.add(node)
-    stopped = {}
+    stopped, down = {}, pools.down
     for pool, nodes in pools.partitions.items():
         bad = [node for node in nodes if node in until]
-        left = nodes - out - pools.down  # where work would go; with none it waits in the queue for what is down
+        left = nodes - out - down  # where work would go; with none it waits in the queue for what is down
         if bad and (len(bad) == len(nodes) or (left and left <= until.keys())):
             stopped[pool] = _sentence(pool, nodes, bad, fresh, until, policy)
     return Exclusion(
