@@ -6,25 +6,32 @@ DEMO ?= demo-run
 SLURM_PACKAGES := slurm-wlm slurmdbd munge mariadb-server
 BROWSER_PACKAGES := chromium
 DATA_PACKAGES := dataset-fashion-mnist
+FONT_PACKAGES := fonts-ipafont-gothic
 
-.PHONY: install demo test test-fast lint bench bench-train bench-gpu bench-slurm chaos packages clean
+.PHONY: install constraints demo test test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm foreign foreign-readers chaos mutants packages clean
 
 install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check setuptools -c constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check torch torchvision -c constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation -C editable_mode=compat -e '.[dev]' -c constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -C editable_mode=compat -e .
 	touch $@
+
+# Every package that is installed, with the hashes of all its published files, for every platform and Python from 3.11.
+# Renews all of them; `make constraints UPGRADE=` keeps the versions there are and adds what pyproject.toml newly asks for.
+UPGRADE ?= --upgrade
+constraints: install
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes $(UPGRADE) --python-version 3.11 --extra dev --no-emit-index-url \
+	  --no-emit-find-links --custom-compile-command 'make constraints' pyproject.toml --output-file constraints.txt
 
 # Exactly what a new user types, on real images, in a folder of its own.
 demo: install
 	mkdir -p $(DEMO)
-	cd $(DEMO) && export ORCH_PRESET=demo PATH="$(CURDIR)/$(BIN):$$PATH" && \
-	  orch submit random-baseline --seeds 10 --wait && orch status && orch table --out table2.md && cat table2.md
+	cd $(DEMO) && export PATH="$(CURDIR)/$(BIN):$$PATH" && \
+	  orch submit random-baseline --seeds 10 --preset demo --wait && orch status && orch table --out table2.md && cat table2.md
 
-# Debian's packages for the SLURM tests, the browser test and Fashion-MNIST, where this user may install them.
+# Debian's packages for the SLURM tests, the browser test, Fashion-MNIST and a Japanese font, where this user may install them.
 packages:
 	@if ! command -v slurmctld >/dev/null && ! test -x /usr/sbin/slurmctld; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -39,9 +46,14 @@ packages:
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BROWSER_PACKAGES) >/dev/null; \
 	  else echo "!!! the browser test will NOT run. Get it with: sudo apt-get install -y $(BROWSER_PACKAGES)"; fi; fi
 
+	@if ! find /usr/share/fonts -name 'ipag*' 2>/dev/null | grep -q .; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(FONT_PACKAGES) >/dev/null; \
+	  else echo "!!! figures in Japanese will NOT be drawn. Get a font with: sudo apt-get install -y $(FONT_PACKAGES)"; fi; fi
+
 # Two at once where tests wait or compute alone; the SLURM tests share one cluster, so they go one by one.
 test: install packages
-	$(BIN)/pytest -n 2 --dist worksteal tests/simulation tests/unit tests/integration
+	$(BIN)/pytest -n 2 --dist worksteal tests/simulation tests/fuzz tests/unit tests/integration
 	$(BIN)/pytest -n 2 --dist worksteal tests/e2e
 	$(BIN)/pytest tests/slurm
 
@@ -53,11 +65,18 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The parts of docs/architecture.md that are made from the code.
+docs: install
+	$(BIN)/python -m tests.house
+
 bench: install
 	$(BIN)/python -m benchmarks.bench
 
 bench-train: install
 	$(BIN)/python -m benchmarks.bench_train
+
+bench-second-order: install
+	$(BIN)/python -m benchmarks.bench_second_order
 
 bench-gpu: install
 	$(BIN)/python -m benchmarks.bench_gpu
@@ -65,9 +84,26 @@ bench-gpu: install
 bench-slurm: install packages
 	$(BIN)/python -m benchmarks.bench_slurm
 
+# Programs that nobody here wrote, as they are (docs/foreign.md): FOREIGN="--from FOLDER --python PYTHON". Not in CI.
+foreign: install
+	$(BIN)/python -m benchmarks.foreign $(FOREIGN)
+
+# Puts small faults into copies of the code, one at a time: each must be noticed by the fast part of make test.
+mutants: install
+	$(BIN)/python -m tests.mutants
+
+# orch export --to wandb-offline and mlflow-files, read back by the tools' own readers. Not in make test: their packages take a
+# minute to install. W&B's reader in Python (DataStore) left with 0.24 or so; the format stayed, so an older one reads.
+foreign-readers: install
+	$(PYTHON) -m venv build/tracking && build/tracking/bin/pip install --quiet --disable-pip-version-check 'mlflow-skinny>=3' 'wandb>=0.31'
+	$(PYTHON) -m venv build/wandb-reader && build/wandb-reader/bin/pip install --quiet --disable-pip-version-check 'wandb==0.19.11'
+	$(BIN)/python -m benchmarks.foreign_readers build/tracking build/wandb-reader
+
 # Longer and harsher than make test.
 chaos: install packages
 	ORCH_SCHEDULES=10000 $(BIN)/pytest tests/simulation
+	ORCH_FUZZ_FILES=20000 ORCH_FUZZ_COMMANDS=1000 ORCH_FUZZ_MINDS=1000 $(BIN)/pytest -s tests/fuzz
+	ORCH_CHAOS_MINUTES=5 $(BIN)/pytest -s tests/e2e/test_chaos.py
 	ORCH_CHAOS_MINUTES=15 $(BIN)/pytest tests/slurm -k chaos
 
 clean:

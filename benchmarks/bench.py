@@ -56,7 +56,8 @@ def timed(function: Callable[[], Any]) -> tuple[float, Any]:
 
 def filled(root: Path, jobs: int, *, results: bool = False, configs: int = 1) -> Any:
     """A store with so many jobs (queued, or with a result each), made by its own journal entries."""
-    from db.entries import Import, ImportedResult, NewJob, Submit, Template
+    from db.entries import Import, ImportedResult, NewJob, Submit
+    from db.launching import Template
     from db.store import Store
     from jobs.files import now
 
@@ -101,8 +102,8 @@ def enqueue(folder: Path, large: int) -> list[Row]:
     from db.store import Store
     from jobs.files import now
     from jobs.kind import kind_named
-    from orchestrator.graph import ensure
-    from orchestrator.planning import Launch, Order
+    from orchestrator.submitting.graph import ensure
+    from orchestrator.submitting.planning import Launch, Order
 
     kind = kind_named("command")
     rows = []
@@ -239,7 +240,8 @@ def local(folder: Path, jobs: int, slots: int) -> list[Row]:
     here = folder / "local"
     here.mkdir()
     environment = {**os.environ, "ORCH_CPU_SLOTS": str(slots), "ORCH_LOCK_DIR": str(folder / "locks")}
-    submit = [ORCH, "submit", "command", "--seeds", str(jobs), "--backend", "local", "--no-start", "--", "true"]
+    how = ["--backend", "local", "--no-canary", "--no-start"]
+    submit = [ORCH, "submit", "command", "--seeds", str(jobs), *how, "--", "true"]
     subprocess.run(submit, check=True, capture_output=True, cwd=here, env=environment)
     began = time.perf_counter()
     done = subprocess.run(
@@ -286,9 +288,89 @@ def local(folder: Path, jobs: int, slots: int) -> list[Row]:
     ]
 
 
+LINES = """
+import os, sys
+with open(os.environ["ORCH_METRICS"], "w") as metrics:
+    for k in range(int(sys.argv[1])):
+        metrics.write('{"step": %d, "loss": %f}\\n' % (k, 1 / (k + 1)))
+"""
+
+
+def history(folder: Path, fewer: int, more: int) -> list[Row]:
+    """A program's metric lines from its file into the store: what each further line costs, and that it is linear."""
+    seconds = {}
+    for count in (fewer, more):
+        here = folder / f"lines{count}"
+        here.mkdir()
+        environment = {**os.environ, "ORCH_CPU_SLOTS": "1", "ORCH_LOCK_DIR": str(folder / "locks")}
+        options: dict[str, Any] = {"check": True, "capture_output": True, "cwd": here, "env": environment}
+        program = [sys.executable, "-c", LINES, str(count)]
+        subprocess.run([ORCH, "submit", "command", "--backend", "local", "--no-start", "--", *program], **options)
+        begun, _ = timed(lambda o=options: subprocess.run([ORCH, "supervise", "--until-idle"], **o))  # type: ignore[misc]
+        seconds[count] = begun
+    each = (seconds[more] - seconds[fewer]) / (more - fewer)
+    return [
+        Row(
+            what=f"metric lines, {fewer:,} to {more:,}",
+            value=1 / each,
+            unit="/s",
+            limit="≥ 50000",
+            ok=1 / each >= 50_000,
+            note=f"{seconds[fewer]:.1f} s and {seconds[more]:.1f} s in all, the program and the start included",
+        ),
+        Row(
+            what="the same, time over time",
+            value=seconds[more] / seconds[fewer],
+            unit="×",
+            limit=f"≤ {more // fewer}",
+            ok=seconds[more] <= more / fewer * seconds[fewer],
+            note="linear or better",
+        ),
+    ]
+
+
+def snapshot(folder: Path, files: int, runs: int) -> list[Row]:
+    """What keeping code and software adds to an `orch submit` as it is typed: a project of unchanged files in git.
+
+    Beside it, in the same run, the same submit of a project with one file and no Python program.
+    """
+    large, small = folder / "large-tree", folder / "small-tree"
+    for number in range(files):
+        path = large / f"package{number % 20}" / f"module{number}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"VALUE = {number}\n" + "# a line of code\n" * 100)
+    small.mkdir()
+    for here in (large, small):
+        (here / "train.py").write_text("print(1)\n")
+        (here / ".gitignore").write_text(".orch/\n")
+    git = ["git", "-C", str(large), "-c", "user.name=bench", "-c", "user.email=bench@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    time.sleep(2.5)  # a file that was changed a moment ago is read again, as git does
+    seconds: dict[Path, list[float]] = {large: [], small: []}
+    for number in range(-1, runs):
+        for here, program in ((large, [sys.executable, "train.py"]), (small, ["true"])):
+            command = [ORCH, "submit", "command", "--backend", "local", "--no-start", "--", *program, str(number)]
+            begun, _ = timed(lambda c=command, h=here: subprocess.run(c, check=True, capture_output=True, cwd=h))  # type: ignore[misc]
+            if number >= 0:  # the first ones take the snapshot and ask the interpreter
+                seconds[here].append(begun)
+    whole, bare = (statistics.median(seconds[here]) for here in (large, small))
+    cost = statistics.median(one - other for one, other in zip(seconds[large], seconds[small], strict=True))
+    return [
+        Row(
+            what=f"keeping {files:,} unchanged files and the software",
+            value=cost * 1e3,
+            unit="ms",
+            limit="≤ 300",
+            ok=cost <= 0.3,
+            note=f"orch submit in all {whole * 1e3:.0f} ms; of one file and no Python {bare * 1e3:.0f} ms",
+        )
+    ]
+
+
 @click.command()
 @click.option("--quick", is_flag=True, help="A tenth of the sizes.")
-@click.option("--only", type=click.Choice(["start", "enqueue", "large", "claims", "local"]), help="One part.")
+@click.option("--only", type=click.Choice(["start", "enqueue", "large", "claims", "local", "lines", "snapshot"]))
 def main(quick: bool, only: str | None) -> None:
     """Measure orch against its peers and limits (see docs/benchmarks.md)."""
     part = 10 if quick else 1
@@ -301,6 +383,8 @@ def main(quick: bool, only: str | None) -> None:
             "large": lambda: large_store(folder, 1_000_000 // part),
             "claims": lambda: claims(folder, 40_000 // part),
             "local": lambda: local(folder, 100 // part, os.cpu_count() or 2),
+            "lines": lambda: history(folder, 20_000 // part, 200_000 // part),
+            "snapshot": lambda: snapshot(folder, 1_000, 3 if quick else 9),
         }
         for step, function in steps.items():
             if only in (None, step):

@@ -32,11 +32,13 @@ from benchmarks.training_cases import (
     reference_network,
     write,
 )
-from jobs import data, datasets, device
 from jobs.errors import DataError
 from jobs.kind import kind_named
-from jobs.recipe import Precision, Recipe
-from jobs.training import Trainer
+from jobs.node import device
+from jobs.training import data, datasets
+from jobs.training.loop import Trainer
+from jobs.training.recipe import Recipe
+from jobs.words import Precision
 
 EPOCH, TEST, EPOCHS = 50_000, 10_000, 150
 GFLOP_PER_STEP = 152.7
@@ -203,8 +205,8 @@ def equality(size: Size) -> dict[str, Any]:
 
 def search_epoch(size: Size, rate: float) -> dict[str, Any]:
     """Seconds of a first-order search epoch (the supernet on half of the images) against a graphed training epoch."""
-    from jobs.search import Searcher
-    from jobs.supernet import Gated, Supernet
+    from jobs.shortcuts.search import Searcher
+    from jobs.shortcuts.supernet import Gated, Supernet
 
     precision: Precision = "bf16" if size.device.type == "cuda" else "fp32"
     device.prepare(size.device.type, 1, precision)

@@ -121,7 +121,7 @@ def submitit_array(cluster: Cluster, folder: Path, jobs: int, *, srun: bool) -> 
 def orch_jobs(bed: Bed, jobs: int) -> float:
     """Seconds of as many no-op jobs through orch, until the last result is in the database."""
     began = time.monotonic()
-    bed.orch("submit", "command", "--seeds", str(jobs), *SMALL, "--", "true")
+    bed.orch("submit", "command", "--seeds", str(jobs), *SMALL, "--no-canary", "--", "true")
     until(lambda: bed.count("SELECT count(*) FROM result") == jobs, 1200, every=0.25)
     return time.monotonic() - began
 
@@ -151,7 +151,8 @@ def ratio(what: str, value: float) -> Row:
 def waiting(cluster: Cluster, folder: Path, jobs: int) -> list[Row]:
     """What a supervisor asks SLURM, and what it costs, while so many jobs wait in the queue; at a poll of 1 s."""
     bed = Bed(folder / f"waiting-{jobs}", cluster)
-    bed.orch("submit", "command", "--seeds", str(jobs), *SMALL, "--sbatch", "begin=now+7200", "--", "true")
+    later = ("--no-canary", "--sbatch", "begin=now+7200")
+    bed.orch("submit", "command", "--seeds", str(jobs), *SMALL, *later, "--", "true")
     until(lambda: bed.count("SELECT count(*) FROM attempt WHERE phase = 'pending'") == jobs, 300)
     time.sleep(5)
     process, before = bed.supervisor(), bed.asked()

@@ -29,8 +29,8 @@ from benchmarks.training_cases import (
     reference_network,
     write,
 )
-from jobs import data
-from jobs.datasets import named
+from jobs.training import data
+from jobs.training.datasets import named
 
 CPU = torch.device("cpu")
 

@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from jobs.datasets import Dataset as DatasetInfo
+from jobs.training.datasets import Dataset as DatasetInfo
 
 
 class PilImages(Dataset[tuple[torch.Tensor, int]]):

@@ -11,15 +11,17 @@ import numpy as np
 import torch
 
 from benchmarks import reference_loop
-from jobs import data, space
-from jobs.data import ImageData, Split
-from jobs.datasets import Dataset, named
-from jobs.images import Bytes
 from jobs.kind import kind_named
-from jobs.recipe import Precision, Recipe
-from jobs.space import derive
-from jobs.training import Trainer
-from jobs.vgg import Network
+from jobs.seeds import derive
+from jobs.shortcuts import space
+from jobs.shortcuts.vgg import Network
+from jobs.training import data
+from jobs.training.data import ImageData, Split
+from jobs.training.datasets import Dataset, named
+from jobs.training.images import Bytes
+from jobs.training.loop import Trainer
+from jobs.training.recipe import Recipe
+from jobs.words import Precision
 
 OUT = Path(__file__).parent / "out"
 SHORTCUTS = 12

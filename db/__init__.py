@@ -1,1 +1,1 @@
-"""The store: schema, migrations and every query. SQL lives only here."""
+"""How does the store keep its promises? Schema, rules, journal and every query: SQL lives only here."""

@@ -10,24 +10,11 @@ from functools import singledispatch
 
 from sqlalchemy import Connection
 
-from db.entries import (
-    Accepted,
-    Cancel,
-    ClearStrikes,
-    Dispatch,
-    Ended,
-    Entry,
-    Import,
-    Launching,
-    Retry,
-    Strike,
-    Submit,
-    Template,
-)
-from db.executions import began, supersede, vanished
+from db.entries import Cancel, ClearStrikes, Dispatch, Ended, Entry, Lost, Strike, Submit
+from db.executions import vanished
+from db.following import leave, pass_over, taken_back
+from db.launching import Launching, Template
 from db.text import encode, stamp
-from jobs.records import Architecture
-from jobs.space import architecture_hash
 from jobs.words import Cause, JobState
 
 
@@ -37,12 +24,13 @@ def apply(entry: Entry, connection: Connection) -> None:
     raise TypeError(f"no journal entry: {entry!r}")
 
 
-def _study(connection: Connection, name: str) -> int:
+def study_row(connection: Connection, name: str) -> int:
+    """The row of that study, made where it is new."""
     connection.exec_driver_sql("INSERT INTO study (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
     return int(connection.exec_driver_sql("SELECT id FROM study WHERE name = ?", (name,)).scalar_one())
 
 
-def _templates(connection: Connection, templates: Iterable[Template]) -> list[tuple[str, int, int]]:
+def template_rows(connection: Connection, templates: Iterable[Template]) -> list[tuple[str, int, int]]:
     """(kind, config id, launch id) of each template; the rows are made where they are new."""
     found = []
     for item in templates:
@@ -56,11 +44,12 @@ def _templates(connection: Connection, templates: Iterable[Template]) -> list[tu
             "SELECT id FROM config WHERE kind = ? AND kind_version = ? AND dataset = ? AND text = ?",
             (values[0], values[1], values[3], values[4]),
         ).scalar_one()
-        found.append((item.kind, int(config), _launch(connection, item.launching)))
+        found.append((item.kind, int(config), launch_row(connection, item.launching)))
     return found
 
 
-def _launch(connection: Connection, launching: Launching) -> int:
+def launch_row(connection: Connection, launching: Launching) -> int:
+    """The row of that launching, made where it is new."""
     text = encode(launching)
     connection.exec_driver_sql(
         "INSERT INTO launch (backend, text) VALUES (?, ?) ON CONFLICT DO NOTHING", (launching.backend, text)
@@ -70,8 +59,8 @@ def _launch(connection: Connection, launching: Launching) -> int:
 
 @apply.register
 def _(entry: Submit, connection: Connection) -> None:
-    study = _study(connection, entry.study)
-    templates = _templates(connection, entry.templates)
+    study = study_row(connection, entry.study)
+    templates = template_rows(connection, entry.templates)
     at = stamp(entry.at)
     rows = []
     for job in entry.jobs:
@@ -91,47 +80,6 @@ def _(entry: Submit, connection: Connection) -> None:
 
 
 @apply.register
-def _(entry: Import, connection: Connection) -> None:
-    study = _study(connection, entry.study)
-    templates = _templates(connection, entry.templates)
-    at = stamp(entry.at)
-    jobs, results = [], []
-    for row in entry.results:
-        kind, config, launch = templates[row.template]
-        jobs.append((row.id, study, config, launch, kind, row.seed, row.key, "submitted", 1, at, at))
-        architecture = _architecture(connection, row.architecture)
-        accuracy = row.metrics.get("test_accuracy")
-        results.append((row.id, config, None, 1, architecture, accuracy, encode(row.metrics), "{}", at))
-    connection.exec_driver_sql(
-        "INSERT INTO job "
-        "(id, study_id, config_id, launch_id, kind, seed, key, state, imported, created_at, updated_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        jobs,
-    )
-    connection.exec_driver_sql(_INSERT_RESULT, results)
-    connection.exec_driver_sql(
-        "UPDATE job SET state = 'succeeded', cause = 'success' WHERE id = ?", [(row.id,) for row in entry.results]
-    )
-
-
-_INSERT_RESULT = (
-    "INSERT INTO result (job_id, config_id, execution_id, generation, architecture, test_accuracy, metrics, flags, "
-    "accepted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-
-
-def _architecture(connection: Connection, architecture: Architecture | None) -> str | None:
-    if architecture is None:
-        return None
-    name = architecture_hash(architecture.edges)
-    connection.exec_driver_sql(
-        "INSERT INTO architecture VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (name, encode(sorted(architecture.edges)), len(architecture.edges)),
-    )
-    return name
-
-
-@apply.register
 def _(entry: Cancel, connection: Connection) -> None:
     at = stamp(entry.at)
     jobs = [(at, job) for job in entry.jobs]
@@ -140,24 +88,13 @@ def _(entry: Cancel, connection: Connection) -> None:
         "WHERE job_id = ? AND state != 'ended'",
         jobs,
     )
+    leave(connection, entry.jobs, at)
     connection.exec_driver_sql(
         "UPDATE job SET state = 'cancelled', cause = 'cancelled', error = NULL, not_before = NULL, updated_at = ? "
         "WHERE id = ? AND state IN ('waiting', 'queued', 'submitted', 'running')",
         jobs,
     )
     vanished(connection, entry.jobs)
-
-
-@apply.register
-def _(entry: Retry, connection: Connection) -> None:
-    at = stamp(entry.at)
-    for job in entry.jobs:
-        connection.exec_driver_sql(
-            "UPDATE job SET state = CASE WHEN " + _UNMET.format(job="job.id") + " THEN 'waiting' ELSE 'queued' END, "
-            "generation = generation + 1, resume = ?, cause = NULL, error = NULL, not_before = NULL, updated_at = ? "
-            "WHERE id = ? AND state IN ('failed', 'cancelled')",
-            (int(entry.resume), at, job),
-        )
 
 
 @apply.register
@@ -168,50 +105,17 @@ def _(entry: Dispatch, connection: Connection) -> None:
         (entry.token, entry.backend, len(entry.tasks), entry.slot, at),
     )
     connection.exec_driver_sql(
-        "INSERT INTO attempt (job_id, number, generation, token, position, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-        [(t.job, t.attempt, t.generation, entry.token, position, at) for position, t in enumerate(entry.tasks)],
+        "INSERT INTO attempt (job_id, number, generation, token, position, created_at, nice, launch_id) "
+        "SELECT id, ?, ?, ?, ?, ?, ?, launch_id FROM job WHERE id = ?",
+        [
+            (t.attempt, t.generation, entry.token, position, at, entry.nice, t.job)
+            for position, t in enumerate(entry.tasks)
+        ],
     )
     connection.exec_driver_sql(
         "UPDATE job SET state = 'submitted', attempts = ?, not_before = NULL, updated_at = ? WHERE id = ?",
         [(t.attempt, at, t.job) for t in entry.tasks],
     )
-
-
-@apply.register
-def _(entry: Accepted, connection: Connection) -> None:
-    at = stamp(entry.at)
-    config = connection.exec_driver_sql("SELECT config_id FROM job WHERE id = ?", (entry.job,)).scalar_one()
-    attempt = connection.exec_driver_sql(
-        "SELECT id FROM attempt WHERE job_id = ? AND number = ?", (entry.job, entry.attempt)
-    ).scalar_one()
-    execution = began(connection, attempt, entry.execution, entry.started)
-    values = (
-        entry.job,
-        config,
-        execution,
-        entry.generation,
-        _architecture(connection, entry.architecture),
-        entry.metrics.get("test_accuracy"),
-        encode(entry.metrics),
-        encode(entry.flags),
-        at,
-    )
-    connection.exec_driver_sql(_INSERT_RESULT, values)
-    connection.exec_driver_sql(
-        "UPDATE attempt SET state = 'ended', ended_at = ?, doomed = 1, "
-        "cause = CASE WHEN number = ? THEN 'success' ELSE 'cancelled' END, "
-        "decision = CASE WHEN number = ? THEN NULL ELSE 'another execution finished first' END "
-        "WHERE job_id = ? AND state != 'ended'",
-        (at, entry.attempt, entry.attempt, entry.job),
-    )
-    connection.exec_driver_sql(
-        "UPDATE job SET state = 'succeeded', cause = 'success', error = NULL, not_before = NULL, updated_at = ? "
-        "WHERE id = ?",
-        (at, entry.job),
-    )
-    supersede(connection, entry.job, execution)
-    vanished(connection, [entry.job])
-    release(connection, dependents(connection, entry.job), at)
 
 
 @apply.register
@@ -247,8 +151,13 @@ def _(entry: Ended, connection: Connection) -> None:
         ),
     )
     vanished(connection, [entry.job])
+    if entry.then == JobState.QUEUED:
+        hold_back(connection, [entry.job], at)
     if entry.then == JobState.FAILED:
+        pass_over(connection, [entry.job], at)
         release(connection, dependents(connection, entry.job), at)
+    if entry.then == JobState.CANCELLED:
+        taken_back(connection, [entry.job], at)
 
 
 @apply.register
@@ -275,20 +184,39 @@ def _(entry: ClearStrikes, connection: Connection) -> None:
         )
 
 
-_UNMET = (
+@apply.register
+def _(entry: Lost, connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "INSERT INTO setting VALUES ('journal_lost', ?) ON CONFLICT (name) "
+        "DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))",
+        (str(max(entry.jobs, default=0)),),
+    )
+
+
+UNMET = (
     "EXISTS (SELECT 1 FROM job_dependency d JOIN job n ON n.id = d.needs_id WHERE d.job_id = {job} "
     "AND NOT (n.state = 'succeeded' OR (job.tolerant = 1 AND n.state = 'failed')))"
 )
 
 
-def dependents(connection: Connection, job: int) -> list[int]:
-    """The jobs that wait for this one."""
+def dependents(connection: Connection, job: int, state: JobState = JobState.WAITING) -> list[int]:
+    """The jobs in that state that need this one."""
     rows = connection.exec_driver_sql(
-        "SELECT d.job_id FROM job_dependency d JOIN job j ON j.id = d.job_id "
-        "WHERE d.needs_id = ? AND j.state = 'waiting'",
-        (job,),
+        "SELECT d.job_id FROM job_dependency d JOIN job j ON j.id = d.job_id WHERE d.needs_id = ? AND j.state = ?",
+        (job, state.value),
     )
     return [int(row[0]) for row in rows]
+
+
+def hold_back(connection: Connection, jobs: Iterable[int], at: str) -> None:
+    """Let those queued jobs wait that need one which has begun anew."""
+    rows = [(at, job) for job in jobs]
+    if rows:
+        connection.exec_driver_sql(
+            "UPDATE job SET state = 'waiting', updated_at = ? WHERE id = ? AND state = 'queued' AND "
+            + UNMET.format(job="job.id"),
+            rows,
+        )
 
 
 def release(connection: Connection, jobs: Iterable[int], at: str) -> None:
@@ -297,6 +225,6 @@ def release(connection: Connection, jobs: Iterable[int], at: str) -> None:
     if rows:
         connection.exec_driver_sql(
             "UPDATE job SET state = 'queued', updated_at = ? WHERE id = ? AND state = 'waiting' AND NOT "
-            + _UNMET.format(job="job.id"),
+            + UNMET.format(job="job.id"),
             rows,
         )

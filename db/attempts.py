@@ -1,4 +1,4 @@
-"""Attempts and their submissions: who is alive, what the machines say, and the history that budgets count."""
+"""Attempts: who is alive, what the machines say, and the history that budgets count."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from db.text import parse_time, stamp
+from jobs.resources import InQueue
 from jobs.words import AttemptState, Cause
 
 
@@ -45,12 +46,23 @@ class StoredAttempt:
     pid: int | None
     process_start: float | None
     boot_id: str | None
+    launch: int | None = None
+    """The terms that it has; None: of a store of an earlier version, so those of its job."""
+    job_launch: int = 0
+    """Those that its job is to be run under by now."""
+    priority: int = 0
+    recall: bool = False
+    """It is to be stopped where it runs, and to go on under its job's terms."""
+    nice: int = 0
+    altered: InQueue | None = None
+    """What was changed of it in the queue."""
 
 
 _SELECT = """SELECT a.id, a.job_id AS job, j.kind, a.number, a.generation, j.generation AS job_generation, a.token,
     a.position, s.size, s.backend, s.native_id, s.slot, a.state, a.doomed, a.phase, a.reason,
     coalesce(e.node, a.node) AS node, a.absent, a.cause, a.evidence, a.decision, a.checkpoint_step, a.created_at,
-    a.ended_at, e.pid, e.process_start, e.boot_id
+    a.ended_at, a.launch_id AS launch, j.launch_id AS job_launch, -j.rank AS priority, a.recall, a.nice, a.altered,
+    e.pid, e.process_start, e.boot_id
     FROM attempt a JOIN submission s ON s.token = a.token JOIN job j ON j.id = a.job_id
     LEFT JOIN execution e ON e.id = (SELECT max(id) FROM execution WHERE attempt_id = a.id) """
 
@@ -60,6 +72,8 @@ def _stored(row: Any) -> StoredAttempt:
     values.update(
         state=AttemptState(row.state),
         doomed=bool(row.doomed),
+        recall=bool(row.recall),
+        altered=msgspec.json.decode(row.altered, type=InQueue) if row.altered else None,
         cause=Cause(row.cause) if row.cause else None,
         evidence=tuple(msgspec.json.decode(row.evidence)) if row.evidence else (),
         created_at=parse_time(row.created_at),
@@ -72,6 +86,12 @@ def live(connection: Connection) -> list[StoredAttempt]:
     """All attempts that have not ended, and those that nobody wants but the machines may still run (`doomed`)."""
     sql = _SELECT + "WHERE a.state != 'ended' OR a.doomed = 1 ORDER BY a.id"
     return [_stored(row) for row in connection.exec_driver_sql(sql)]
+
+
+def live_on(connection: Connection, backend: str) -> list[StoredAttempt]:
+    """Those of `live` that were sent there."""
+    sql = _SELECT + "WHERE (a.state != 'ended' OR a.doomed = 1) AND s.backend = ? ORDER BY a.id"
+    return [_stored(row) for row in connection.exec_driver_sql(sql, (backend,))]
 
 
 def doomed(connection: Connection) -> list[StoredAttempt]:
@@ -89,6 +109,11 @@ def of_job(connection: Connection, job: int) -> list[StoredAttempt]:
     """The attempts of a job, oldest first."""
     sql = _SELECT + "WHERE a.job_id = ? ORDER BY a.number"
     return [_stored(row) for row in connection.exec_driver_sql(sql, (job,))]
+
+
+def newest(connection: Connection, limit: int) -> list[StoredAttempt]:
+    """The newest attempts, newest first."""
+    return [_stored(row) for row in connection.exec_driver_sql(_SELECT + "ORDER BY a.id DESC LIMIT ?", (limit,))]
 
 
 def observed(connection: Connection, changes: Iterable[tuple[int, str, str, str | None, int]]) -> None:
@@ -137,76 +162,11 @@ def undoom_old(connection: Connection, age: timedelta) -> None:
         connection.exec_driver_sql("UPDATE attempt SET doomed = 0 WHERE doomed = 1 AND ended_at < ?", (before,))
 
 
-def never_ran(connection: Connection, tokens: Iterable[str]) -> None:
-    """The machines never had anything of these submissions: there is nothing of theirs to end."""
-    rows = [(token,) for token in tokens]
-    if rows:
-        connection.exec_driver_sql("UPDATE attempt SET doomed = 0 WHERE token = ?", rows)
-
-
 def doom(connection: Connection, attempts: Iterable[int]) -> None:
     """Nobody wants these any more: end them wherever they are."""
     rows = [(attempt,) for attempt in attempts]
     if rows:
         connection.exec_driver_sql("UPDATE attempt SET doomed = 1 WHERE id = ?", rows)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Intent:
-    """A submission whose launch is not known to have happened."""
-
-    token: str
-    backend: str
-    created_at: datetime
-    misses: int
-    missed_at: datetime | None
-
-
-def intents(connection: Connection) -> list[Intent]:
-    """Submissions without a native id that still carry a live attempt."""
-    rows = connection.exec_driver_sql(
-        "SELECT token, backend, created_at, misses, missed_at FROM submission WHERE native_id IS NULL "
-        "AND EXISTS (SELECT 1 FROM attempt WHERE attempt.token = submission.token AND (state != 'ended' OR doomed = 1))"
-    )
-    return [
-        Intent(
-            token=row.token,
-            backend=row.backend,
-            created_at=parse_time(row.created_at),
-            misses=row.misses,
-            missed_at=parse_time(row.missed_at) if row.missed_at else None,
-        )
-        for row in rows
-    ]
-
-
-def launched(connection: Connection, token: str, native_id: str) -> None:
-    """The launch of that submission is known to have happened."""
-    connection.exec_driver_sql("UPDATE submission SET native_id = ? WHERE token = ?", (native_id, token))
-
-
-def named_by_their_executions(connection: Connection) -> None:
-    """After a rebuild: the native ids that executions tell of (SLURM's job, without the task; a local worker's pid)."""
-    connection.exec_driver_sql(
-        "UPDATE submission SET native_id = (SELECT CASE submission.backend WHEN 'slurm' "
-        "THEN substr(e.slurm_job, 1, instr(e.slurm_job || '_', '_') - 1) ELSE CAST(e.pid AS TEXT) END "
-        "FROM attempt a JOIN execution e ON e.attempt_id = a.id WHERE a.token = submission.token "
-        "ORDER BY e.id LIMIT 1) WHERE native_id IS NULL"
-    )
-
-
-def missed(connection: Connection, token: str, at: datetime) -> None:
-    """A good query did not find that intent (`missed_at`: the first time, or anew by a clock that was set back)."""
-    connection.exec_driver_sql(
-        "UPDATE submission SET misses = misses + 1, missed_at = min(coalesce(missed_at, ?), ?) WHERE token = ?",
-        (stamp(at), stamp(at), token),
-    )
-
-
-def slot_of(connection: Connection, token: str) -> str | None:
-    """The local slot that a submission was given."""
-    slot = connection.exec_driver_sql("SELECT slot FROM submission WHERE token = ?", (token,)).scalar_one_or_none()
-    return None if slot is None else str(slot)
 
 
 def possibly_alive(connection: Connection) -> list[StoredAttempt]:
@@ -215,7 +175,7 @@ def possibly_alive(connection: Connection) -> list[StoredAttempt]:
         "WHERE a.state = 'ended' AND a.doomed = 0 AND (a.cause IN ('lost', 'node_failure', 'killed', 'timeout', "
         "'launch_failure', 'preempted') OR a.cause NOT IN ('success', 'cancelled') AND EXISTS "
         "(SELECT 1 FROM execution WHERE attempt_id = a.id AND ending IS NULL)) AND a.generation = j.generation "
-        "AND j.state IN ('queued', 'submitted', 'running', 'failed') ORDER BY a.id"
+        "AND j.state IN ('waiting', 'queued', 'submitted', 'running', 'failed') ORDER BY a.id"
     )
     return [_stored(row) for row in connection.exec_driver_sql(sql)]
 
@@ -245,6 +205,54 @@ def is_live(connection: Connection, attempt: int) -> bool:
     """Whether the attempt has not ended."""
     found = connection.exec_driver_sql("SELECT 1 FROM attempt WHERE id = ? AND state != 'ended'", (attempt,))
     return found.one_or_none() is not None
+
+
+def begun_again(connection: Connection, there: Iterable[tuple[str, int, bool]]) -> list[int]:
+    """Of those that the machines have, by (token, position, whether held): attempts that are over and nobody wants.
+
+    Of jobs that are closed or begun anew: elsewhere a late success still counts, which what is held
+    never comes to, since nobody releases it.
+    """
+    listed = msgspec.json.encode(list(there)).decode()
+    rows = connection.exec_driver_sql(
+        "SELECT a.id FROM json_each(?) t JOIN attempt a ON a.token = json_extract(t.value, '$[0]') "
+        "AND a.position = json_extract(t.value, '$[1]') JOIN job j ON j.id = a.job_id WHERE a.state = 'ended' "
+        "AND a.doomed = 0 AND (j.state IN ('succeeded', 'cancelled') OR a.generation < j.generation "
+        "OR json_extract(t.value, '$[2]'))",
+        (listed,),
+    )
+    return [int(row[0]) for row in rows]
+
+
+def of_ids(connection: Connection, ids: Iterable[int]) -> list[StoredAttempt]:
+    """Those attempts, oldest first."""
+    listed = msgspec.json.encode(list(ids)).decode()
+    sql = _SELECT + "WHERE a.id IN (SELECT value FROM json_each(?)) ORDER BY a.id"
+    return [_stored(row) for row in connection.exec_driver_sql(sql, (listed,))]
+
+
+def newest_ended(
+    connection: Connection, since: datetime, most: int
+) -> list[tuple[StoredAttempt, dict[str, int | None]]]:
+    """Those of the newest attempts that ended since then and are gone, each with its executions whose outcome is known.
+
+    What came while nobody looked has another name, no outcome yet, or a history beyond the epoch that stands here (-1
+    where none is known). The accepted one's is whole: None.
+    """
+    sql = _SELECT + (
+        "WHERE a.id > (SELECT coalesce(max(id), 0) FROM attempt) - ? AND a.state = 'ended' AND a.doomed = 0 "
+        "AND a.ended_at >= ? ORDER BY a.id"
+    )
+    found = [_stored(row) for row in connection.exec_driver_sql(sql, (most, stamp(since)))]
+    names: dict[int, dict[str, int | None]] = {}
+    for attempt, name, epoch in connection.exec_driver_sql(
+        "SELECT e.attempt_id, e.name, CASE WHEN r.execution_id IS NULL THEN coalesce(e.epoch, -1) END FROM execution e "
+        "LEFT JOIN result r ON r.execution_id = e.id WHERE e.ending IS NOT NULL AND e.attempt_id > "
+        "(SELECT coalesce(max(id), 0) FROM attempt) - ?",
+        (most,),
+    ):
+        names.setdefault(attempt, {})[name] = epoch
+    return [(attempt, names.get(attempt.id, {})) for attempt in found]
 
 
 def everything(connection: Connection) -> list[StoredAttempt]:

@@ -30,9 +30,9 @@ def schema_version(connection: Connection) -> str:
     return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
 
 
-def journal_seq(connection: Connection) -> int:
-    """The number of the last journal file that the database holds."""
-    return int(connection.exec_driver_sql("SELECT value FROM setting WHERE name = 'journal_seq'").scalar_one())
+def jobs(connection: Connection) -> frozenset[int]:
+    """The ids of all jobs."""
+    return frozenset(int(row[0]) for row in connection.exec_driver_sql("SELECT id FROM job"))
 
 
 def miscounted(connection: Connection) -> list[str]:

@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection
 
-from db import attempts, executions, jobs
+from db import attempts, executions, jobs, results
 from db.attempts import StoredAttempt
 from db.executions import StoredExecution
 from db.jobs import StoredJob
@@ -29,6 +29,8 @@ class StoredResult:
     architecture: str | None
     edges: tuple[Edge, ...] | None
     accepted_at: datetime
+    original: Mapping[str, float | None] | None = None
+    """The numbers that were accepted, where they were corrected since."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,19 @@ class Relative:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rest:
+    """A needed job whose number the result rests on, and which counts no more."""
+
+    job: int
+    generation: int
+    """Of the number that it rests on."""
+    superseded_by: int | None
+    """The job's present generation, where it was run anew since."""
+    dropped: str | None
+    """Why a person dropped it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Detail:
     """Everything that the store knows of one job."""
 
@@ -66,6 +81,7 @@ class Detail:
     needs: tuple[Relative, ...]
     needed_by: tuple[Relative, ...]
     blocked_by: tuple[int, ...]
+    rests_on: tuple[Rest, ...] = ()
 
 
 def get(connection: Connection, job: int) -> Detail:
@@ -81,13 +97,35 @@ def get(connection: Connection, job: int) -> Detail:
         needs=tuple(_relatives(connection, "needs_id", "job_id", job)),
         needed_by=tuple(_relatives(connection, "job_id", "needs_id", job)),
         blocked_by=tuple(blocked.get(job, ())),
+        rests_on=_rests_on(connection, job),
+    )
+
+
+def _rests_on(connection: Connection, job: int) -> tuple[Rest, ...]:
+    """By the same rule as tables; a dropped job besides."""
+    superseded = dict(results.rests_on(connection).get(job, ()))
+    found = connection.exec_driver_sql(
+        "SELECT n.id, n.generation, n.dropped FROM job_dependency d JOIN job n ON n.id = d.needs_id "
+        "JOIN result r ON r.job_id = d.job_id WHERE d.job_id = ? ORDER BY n.id",
+        (job,),
+    )
+    return tuple(
+        Rest(
+            job=needed,
+            generation=superseded.get(needed, generation),
+            superseded_by=generation if needed in superseded else None,
+            dropped=dropped,
+        )
+        for needed, generation, dropped in found
+        if needed in superseded or dropped is not None
     )
 
 
 def result(connection: Connection, job: int) -> StoredResult | None:
     """The accepted outcome; None while there is none."""
     row = connection.exec_driver_sql(
-        "SELECT r.execution_id, r.generation, r.metrics, r.flags, r.architecture, a.edges, r.accepted_at FROM result r "
+        "SELECT r.execution_id, r.generation, r.metrics, r.flags, r.architecture, a.edges, r.accepted_at, "
+        "r.original FROM result r "
         "LEFT JOIN architecture a ON a.hash = r.architecture WHERE r.job_id = ?",
         (job,),
     ).one_or_none()
@@ -101,6 +139,7 @@ def result(connection: Connection, job: int) -> StoredResult | None:
         architecture=row.architecture,
         edges=tuple((i, j) for i, j in msgspec.json.decode(row.edges)) if row.edges is not None else None,
         accepted_at=parse_time(row.accepted_at),
+        original=msgspec.json.decode(row.original) if row.original else None,
     )
 
 
@@ -135,7 +174,11 @@ def _relatives(connection: Connection, wanted: str, known: str, job: int) -> lis
 
 def queued_before(connection: Connection, job: int) -> int:
     """How many queued jobs go before this one."""
-    found = connection.exec_driver_sql("SELECT count(*) FROM job WHERE state = 'queued' AND id < ?", (job,))
+    found = connection.exec_driver_sql(
+        "SELECT count(*) FROM job mine JOIN job other ON other.state = 'queued' AND other.behind IS NULL "
+        "AND (other.rank < mine.rank OR (other.rank = mine.rank AND other.id < mine.id)) WHERE mine.id = ?",
+        (job,),
+    )
     return int(found.scalar_one())
 
 

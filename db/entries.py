@@ -6,37 +6,15 @@ The database changes only by applying entries (db/applying.py), live and in a re
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
-from jobs.kind import Asked, Resources
-from jobs.records import Architecture, Fingerprint, Record, Started
+from db.changes import Altered, Change
+from db.launching import Template
+from db.layouts import Layouts
+from db.restraints import Canary, Follow, Limits
+from jobs.records import Architecture, Record, Started
 from jobs.words import Cause
-
-
-class Launching(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How jobs are run, outside the job key."""
-
-    device: str = "auto"
-    resources: Resources = Resources()
-    asked: Asked = Asked()
-    backend: str = "auto"
-    cwd: str = ""
-    data_dir: str | None = None
-    fingerprint: Fingerprint | None = None
-    options: dict[str, Any] = msgspec.field(default_factory=dict)
-
-
-class Template(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the jobs of one submit share: kind, canonical config and launching."""
-
-    kind: str
-    kind_version: int
-    preset: str
-    config: dict[str, Any]
-    dataset: str = ""
-    launching: Launching = Launching()
 
 
 class NewJob(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -58,7 +36,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit"):
 
 
 class ImportedResult(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """One row of an import: a job that succeeded elsewhere."""
+    """One row of an import: a job that ended elsewhere (by its template's origin: with a result, or failed)."""
 
     id: int
     template: int
@@ -81,11 +59,43 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel"):
     at: datetime
 
 
-class Retry(msgspec.Struct, frozen=True, kw_only=True, tag="retry"):
-    """Failed or cancelled jobs begin a new generation; `resume`: from their checkpoints."""
+class Retry(msgspec.Struct, frozen=True, kw_only=True, tag="retry", omit_defaults=True):
+    """Failed or cancelled jobs begin a new generation; `resume`: from their checkpoints.
+
+    With `succeeded`, finished jobs too: their results are superseded by this entry.
+    """
 
     jobs: tuple[int, ...]
     resume: bool = False
+    succeeded: bool = False
+    change: Change | None = None
+    at: datetime
+
+
+class Set(msgspec.Struct, frozen=True, kw_only=True, tag="set", omit_defaults=True):
+    """`orch set`: jobs run under other terms, from their next attempt on; what waits in a queue sooner (`Altered`)."""
+
+    jobs: tuple[int, ...]
+    change: Change
+    in_place: bool = False
+    """False in journals of earlier versions: this very entry took back what waited."""
+    now: bool = False
+    """What runs is stopped, and goes on under the new terms."""
+    at: datetime
+
+
+class Drop(msgspec.Struct, frozen=True, kw_only=True, tag="drop"):
+    """`orch drop`: out of every table, plot and statistic, still shown."""
+
+    jobs: tuple[int, ...]
+    because: str
+    at: datetime
+
+
+class Keep(msgspec.Struct, frozen=True, kw_only=True, tag="keep"):
+    """`orch keep`: a drop is taken back."""
+
+    jobs: tuple[int, ...]
     at: datetime
 
 
@@ -101,6 +111,7 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True, tag="dispatch", omit_d
     token: str
     backend: str
     slot: str | None = None
+    nice: int = 0
     tasks: tuple[DispatchedTask, ...]
     at: datetime
 
@@ -116,6 +127,28 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted", omit_d
     metrics: dict[str, float | None]
     architecture: Architecture | None = None
     flags: dict[str, str] = msgspec.field(default_factory=dict)
+    rule: int = 0
+    """By which rule the numbers were taken (jobs/metrics.py); 0: by an orch that did not say so."""
+    at: datetime
+
+
+class CorrectedResult(msgspec.Struct, frozen=True, array_like=True):
+    """The numbers and remarks that a job's result has from now on."""
+
+    job: int
+    metrics: dict[str, float | None]
+    flags: dict[str, str]
+
+
+class Correct(msgspec.Struct, frozen=True, kw_only=True, tag="correct", omit_defaults=True):
+    """Results whose numbers were taken by an older rule, read again from their run folders.
+
+    With a `rule`, every result that was accepted before this entry has been looked at by that rule, and those named
+    here were found wrong. Without one a person gave back (`orch correct --undo`) what had been accepted.
+    """
+
+    results: tuple[CorrectedResult, ...]
+    rule: int = 0
     at: datetime
 
 
@@ -153,10 +186,52 @@ class ClearStrikes(msgspec.Struct, frozen=True, kw_only=True, tag="clear_strikes
     at: datetime
 
 
-Entry = Submit | Import | Cancel | Retry | Dispatch | Accepted | Ended | Strike | ClearStrikes
+class Gone(msgspec.Struct, frozen=True, kw_only=True, tag="gone"):
+    """`orch nodes --gone`: a person declares a host dead. `evidence`: what was last heard of it."""
+
+    host: str
+    evidence: str
+    at: datetime
+
+
+class Lost(msgspec.Struct, frozen=True, kw_only=True, tag="lost", omit_defaults=True):
+    """Stands for a journal file that a person went on without (`orch rebuild --accept-loss`).
+
+    Later entries that do not follow without it are skipped; the ids of lost `jobs` are not given again.
+    """
+
+    file: int
+    why: str
+    jobs: tuple[int, ...] = ()
+
+
+Entry = (
+    Submit
+    | Import
+    | Cancel
+    | Retry
+    | Set
+    | Altered
+    | Drop
+    | Keep
+    | Limits
+    | Canary
+    | Follow
+    | Layouts
+    | Dispatch
+    | Accepted
+    | Correct
+    | Ended
+    | Strike
+    | ClearStrikes
+    | Gone
+    | Lost
+)
 
 
 class JournalFile(Record, frozen=True, kw_only=True):
     """`runs/journal/<n // 1000>/<n>.json`: what one transaction decided, applied in this order."""
 
     entries: tuple[Entry, ...]
+    previous: str = ""
+    """The hash of the file before it; empty in the first one, and in files of earlier versions."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection
 
 from db.text import encode, parse_time, stamp
-from jobs.records import MetricLine, Outcome, Started
+from jobs.records import NO_PLACE, MetricLine, Outcome, Started
 from jobs.words import Cause
 
 
@@ -21,7 +22,6 @@ class StoredExecution:
     id: int
     job: int
     attempt: int
-    """The attempt's number."""
     generation: int
     name: str
     node: str
@@ -111,25 +111,38 @@ def is_ready(connection: Connection, execution: int, at: datetime) -> None:
 
 
 def progressed(connection: Connection, execution: int, lines: Sequence[MetricLine]) -> None:
-    """New metric lines of an execution (each epoch counts once, the later line wins)."""
-    rows = [(execution, line.epoch, name, value) for line in lines for name, value in line.values.items()]
+    """New metric lines of an execution: each epoch counts once, the later line wins; without a place, on no curve."""
+    placed = [line for line in lines if line.epoch != NO_PLACE]
+    rows = [(execution, line.epoch, name, value) for line in placed for name, value in line.values.items()]
     if rows:
         connection.exec_driver_sql(
             "INSERT INTO metric VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", rows
         )
     if lines:
-        last = lines[-1]
-        connection.exec_driver_sql(
-            "UPDATE execution SET epoch = ?, epochs = ?, latest = ? WHERE id = ?",
-            (last.epoch, last.epochs, encode(last.values), execution),
-        )
+        latest = {name: value for name, (_, value) in ordered(connection, execution, lines).items()}
+        where = (placed[-1].epoch, placed[-1].epochs) if placed else (None,) * 2
+        sql = "UPDATE execution SET epoch = coalesce(?, epoch), epochs = coalesce(?, epochs), latest = ? WHERE id = ?"
+        connection.exec_driver_sql(sql, (*where, encode(latest), execution))
 
 
-def checkpointed(connection: Connection, execution: int, step: int) -> None:
-    """The newest checkpoint of an execution."""
-    connection.exec_driver_sql(
-        "UPDATE execution SET checkpoint_step = ? WHERE id = ? AND checkpoint_step < ?", (step, execution, step)
-    )
+def ordered(connection: Connection, execution: int, lines: Iterable[MetricLine]) -> dict[str, tuple[int, float | None]]:
+    """Keep of each metric the newest line that names it: the table of metrics tells epochs, and no order of lines.
+
+    Metric → (epoch, value).
+    """
+    text = connection.exec_driver_sql("SELECT last FROM execution WHERE id = ?", (execution,)).scalar_one()
+    last = msgspec.json.decode(text) if text else {}
+    for line in lines:
+        last.update((name, (line.epoch, value)) for name, value in line.values.items())
+    if last:
+        connection.exec_driver_sql("UPDATE execution SET last = ? WHERE id = ?", (encode(last), execution))
+    return last
+
+
+def checkpointed(connection: Connection, execution: int, step: int, *, exact: bool = False) -> None:
+    """The newest checkpoint of an execution; `exact`: also where the store holds a later one."""
+    sql = f"UPDATE execution SET checkpoint_step = ? WHERE id = ? AND checkpoint_step {'!=' if exact else '<'} ?"
+    connection.exec_driver_sql(sql, (step, execution, step))
 
 
 def ended(connection: Connection, execution: int, outcome: Outcome, cause: Cause) -> None:
@@ -145,7 +158,7 @@ def ended(connection: Connection, execution: int, outcome: Outcome, cause: Cause
     connection.exec_driver_sql(
         f"UPDATE execution SET ended_at = ?, ending = ?, cause = ?, error = ?, superseded = max(?, {outdated}), "
         "checkpoint_step = max(checkpoint_step, ?), wall_seconds = ?, gpu_seconds = ?, peak_memory_mb = ?, "
-        "device_name = ? WHERE id = ?",
+        "device_name = ?, torch = ? WHERE id = ?",
         (
             stamp(outcome.at),
             outcome.ending,
@@ -158,6 +171,7 @@ def ended(connection: Connection, execution: int, outcome: Outcome, cause: Cause
             outcome.gpu_seconds,
             outcome.peak_memory_mb,
             outcome.device_name,
+            outcome.versions.get("torch"),
             execution,
         ),
     )
@@ -166,14 +180,46 @@ def ended(connection: Connection, execution: int, outcome: Outcome, cause: Cause
 def vanished(connection: Connection, jobs: Iterable[int] | None = None) -> None:
     """Executions that left no outcome ended with their attempt, by its cause (of those jobs, or of all).
 
-    One whose attempt succeeded by another of its executions is left out: nobody knows when it ended.
+    One whose attempt succeeded by another of its executions is left out: it may go on for a while (`left_behind`).
     """
     ended = "SELECT {} FROM attempt a WHERE a.id = execution.attempt_id"
+    at = ended.format("max(execution.started_at, a.ended_at)")
     sql = (
-        f"UPDATE execution SET ended_at = ({ended.format('a.ended_at')}), cause = ({ended.format('a.cause')}), "
-        f"wall_seconds = max(0, (julianday(({ended.format('a.ended_at')})) - julianday(started_at)) * 86400) "
+        f"UPDATE execution SET ended_at = ({at}), cause = ({ended.format('a.cause')}), "
+        f"wall_seconds = max(0, (julianday(({at})) - julianday(started_at)) * 86400) "
         f"WHERE ended_at IS NULL AND ({ended.format('1')} AND a.state = 'ended' AND a.cause != 'success') "
     )
+    _of_jobs(connection, sql, jobs)
+
+
+def left_behind(connection: Connection, jobs: Iterable[int] | None = None) -> None:
+    """Executions without an outcome of attempts that succeeded and are gone: nobody knows how they ended.
+
+    At the latest when the next one of the attempt began, or with the attempt.
+    """
+    end = (
+        "SELECT max(execution.started_at, coalesce((SELECT min(n.started_at) FROM execution n "
+        "WHERE n.attempt_id = execution.attempt_id AND n.started_at > execution.started_at), a.ended_at)) "
+        "FROM attempt a WHERE a.id = execution.attempt_id"
+    )
+    sql = (
+        f"UPDATE execution SET cause = 'lost', ended_at = ({end}), "
+        f"wall_seconds = max(0, (julianday(({end})) - julianday(started_at)) * 86400) "
+        "WHERE ended_at IS NULL AND EXISTS (SELECT 1 FROM attempt a WHERE a.id = execution.attempt_id "
+        "AND a.state = 'ended' AND a.cause = 'success' AND a.doomed = 0) "
+    )
+    _of_jobs(connection, sql, jobs)
+
+
+def over(connection: Connection, jobs: Iterable[int]) -> None:
+    """Executions of these jobs that came to light after their attempts were over."""
+    jobs = list(jobs)
+    vanished(connection, jobs)
+    left_behind(connection, jobs)
+
+
+def _of_jobs(connection: Connection, sql: str, jobs: Iterable[int] | None) -> None:
+    """Run the update for executions of these jobs, or of all."""
     if jobs is None:
         connection.exec_driver_sql(sql)
         return
@@ -188,6 +234,14 @@ def taken_away(connection: Connection, attempt: int, node: str, cause: Cause, at
         "UPDATE execution SET ended_at = ?, cause = ? WHERE attempt_id = ? AND node = ? AND ended_at IS NULL",
         (stamp(at), cause.value, attempt, node),
     )
+
+
+def began_on(connection: Connection, attempt: int, node: str) -> datetime | None:
+    """When the newest execution of that attempt on that node began; None where none is known."""
+    text = connection.exec_driver_sql(
+        "SELECT max(started_at) FROM execution WHERE attempt_id = ? AND node = ?", (attempt, node)
+    ).scalar_one()
+    return parse_time(text) if text else None
 
 
 def supersede(connection: Connection, job: int, accepted: int) -> None:
@@ -207,36 +261,39 @@ def metrics_of(connection: Connection, execution: int) -> list[tuple[int, Mappin
     return list(found.items())
 
 
-def newest_report(connection: Connection, study: str) -> tuple[int, int, int, float | None] | None:
-    """(job, epoch, epochs, test accuracy) of the newest execution of a study that has reported."""
+def last_of(connection: Connection, execution: int) -> dict[str, tuple[int, float | None]]:
+    """Metric → (epoch, value) of the newest line that names it; without a value where that is not finite.
+
+    An execution that an older orch took in tells no order of its lines: there it is the highest epoch's.
+    """
+    text = connection.exec_driver_sql("SELECT last FROM execution WHERE id = ?", (execution,)).scalar_one()
+    if text:
+        return {name: (epoch, value) for name, (epoch, value) in msgspec.json.decode(text).items()}
+    return {
+        name: (epoch, value) for epoch, values in metrics_of(connection, execution) for name, value in values.items()
+    }
+
+
+class Report(NamedTuple):
+    """How far the newest execution of a study that has reported is."""
+
+    job: int
+    kind: str
+    epoch: int
+    epochs: int
+    latest: str | None
+    """JSON: its newest numbers."""
+    config: str
+    """JSON: what its job was given."""
+
+
+def newest_report(connection: Connection, study: str) -> Report | None:
+    """Of the newest execution of a study's running jobs that has reported; None where none has."""
     row = connection.exec_driver_sql(
-        "SELECT e.job_id, e.epoch, coalesce(e.epochs, 0), json_extract(e.latest, '$.test_accuracy') FROM execution e "
-        "JOIN job j ON j.id = e.job_id WHERE j.study_id = (SELECT id FROM study WHERE name = ?) "
-        "AND e.epoch IS NOT NULL ORDER BY e.id DESC LIMIT 1",
+        "SELECT e.job_id, j.kind, e.epoch, coalesce(e.epochs, 0), e.latest, c.text FROM execution e "
+        "JOIN job j ON j.id = e.job_id JOIN config c ON c.id = j.config_id "
+        "WHERE j.study_id = (SELECT id FROM study WHERE name = ?) AND j.state = 'running' AND e.epoch IS NOT NULL "
+        "ORDER BY e.id DESC LIMIT 1",
         (study,),
     ).one_or_none()
-    return None if row is None else (int(row[0]), int(row[1]), int(row[2]), row[3])
-
-
-EARLY_ERRORS = 200
-
-
-def early_errors(connection: Connection, job: int, generation: int) -> list[tuple[int, str, str]]:
-    """(job, node, error) of the newest executions that failed before they were ready, of jobs that differ by seed only.
-
-    Empty where any execution of them was ever ready: then the program is sound.
-    """
-    same = (
-        "FROM job j JOIN execution e ON e.job_id = j.id JOIN attempt a ON a.id = e.attempt_id "
-        "WHERE j.config_id = (SELECT config_id FROM job WHERE id = ?) AND a.generation = ? "
-    )
-    rows = connection.exec_driver_sql(
-        f"SELECT e.job_id, e.node, e.error {same} AND e.ready_at IS NULL AND e.ending = 'failure' "
-        "AND e.error IS NOT NULL ORDER BY e.id DESC LIMIT ?",
-        (job, generation, EARLY_ERRORS),
-    )
-    found = [(int(row[0]), str(row[1]), str(row[2])) for row in rows]
-    sql = f"SELECT EXISTS (SELECT 1 {same} AND e.ready_at IS NOT NULL)"
-    if found and connection.exec_driver_sql(sql, (job, generation)).scalar_one():
-        return []
-    return found
+    return None if row is None else Report._make(row)

@@ -1,4 +1,4 @@
-"""Jobs: making sure that they exist, finding them, and what may be dispatched."""
+"""Jobs: finding them, and what may be dispatched."""
 
 from __future__ import annotations
 
@@ -10,72 +10,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from db.entries import Launching, NewJob, Submit, Template
-from db.store import Writer
-from db.text import parse_time, stamp
+from db.launching import Launching
+from db.limits import StudyLimits
+from db.text import encode, parse_time, stamp
 from jobs.errors import BadInput
 from jobs.words import JobState
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """A job that should exist: `template` is an index into the templates given along."""
-
-    template: int
-    seed: int
-    key: str
-    needs: tuple[int, ...] = ()
-    tolerant: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ensured:
-    """What `ensure` found: ids in the order they were wanted, and which of them are new."""
-
-    ids: tuple[int, ...]
-    created: tuple[int, ...]
-
-    @property
-    def existing(self) -> tuple[int, ...]:
-        new = set(self.created)
-        return tuple(job for job in self.ids if job not in new)
-
-
-def ensure(
-    writer: Writer, study: str, templates: Sequence[Template], wanted: Sequence[Wanted], at: datetime
-) -> Ensured:
-    """Create those jobs whose key the study does not have yet. A repeat creates nothing."""
-    connection = writer.connection
-    known: dict[str, int] = {}
-    keys = [item.key for item in wanted]
-    for start in range(0, len(keys), 500):
-        part = keys[start : start + 500]
-        rows = connection.exec_driver_sql(
-            "SELECT key, id FROM job WHERE study_id = (SELECT id FROM study WHERE name = ?) "
-            f"AND key IN ({','.join('?' * len(part))})",
-            (study, *part),
-        )
-        known.update((key, job) for key, job in rows)
-    following = next_id(connection)
-    ids, new = [], []
-    for item in wanted:
-        job = known.get(item.key)
-        if job is None:
-            job = known[item.key] = following
-            following += 1
-            new.append(NewJob(job, item.template, item.seed, item.key, item.needs, item.tolerant))
-        ids.append(job)
-    if new:
-        used = sorted({job.template for job in new})
-        place = {old: position for position, old in enumerate(used)}
-        moved = tuple(msgspec.structs.replace(job, template=place[job.template]) for job in new)
-        writer.decide([Submit(study=study, templates=tuple(templates[i] for i in used), jobs=moved, at=at)])
-    return Ensured(ids=tuple(ids), created=tuple(job.id for job in new))
-
-
-def next_id(connection: Connection) -> int:
-    """The id that the next new job gets."""
-    return int(connection.exec_driver_sql("SELECT coalesce(max(id), 0) + 1 FROM job").scalar_one())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,13 +43,20 @@ class StoredJob:
     updated_at: datetime
     config: dict[str, Any]
     launching: Launching
+    launch: int = 0
+    """The row of its launching."""
+    priority: int = 0
+    dropped: str | None = None
+    behind: int | None = None
+    """The canary that it waits for."""
     needs: tuple[int, ...] = field(default=())
 
 
 _SELECT = (
     "SELECT j.id, s.name AS study, j.kind, c.kind_version, c.preset, c.dataset, j.seed, j.key, j.state, j.generation, "
     "j.attempts, j.resume, j.imported, j.tolerant, j.cause, j.error, j.not_before, j.memory_mb, j.created_at, "
-    "j.updated_at, c.text AS config, l.text AS launching, "
+    "j.updated_at, j.launch_id AS launch, -j.rank AS priority, j.dropped, j.behind, c.text AS config, "
+    "l.text AS launching, "
     "(SELECT group_concat(needs_id) FROM job_dependency WHERE job_id = j.id) AS needs "
     "FROM job j JOIN study s ON s.id = j.study_id JOIN config c ON c.id = j.config_id "
     "JOIN launch l ON l.id = j.launch_id "
@@ -153,6 +99,18 @@ def get_many(connection: Connection, jobs: Sequence[int]) -> list[StoredJob]:
     return found
 
 
+def in_states(connection: Connection, jobs: Sequence[int], states: Sequence[JobState]) -> dict[JobState, list[int]]:
+    """State → those of these jobs that are in it, ascending; only these states are looked for."""
+    found: dict[JobState, list[int]] = {state: [] for state in states}
+    sql = (
+        "SELECT state, id FROM job WHERE id IN (SELECT value FROM json_each(?)) "
+        "AND state IN (SELECT value FROM json_each(?)) ORDER BY id"
+    )
+    for state, job in connection.exec_driver_sql(sql, (_listed(jobs), encode([state.value for state in states]))):
+        found[JobState(state)].append(int(job))
+    return found
+
+
 def select(
     connection: Connection,
     *,
@@ -173,16 +131,43 @@ def select(
     return [_stored(row) for row in connection.exec_driver_sql(sql, tuple(values))]
 
 
-def dispatchable(connection: Connection, backend: str, at: datetime, limit: int) -> list[StoredJob]:
-    """Queued jobs of a backend whose time has come, first come first served.
+SPARE = 256
+"""Of a study that has little room so many more are looked at: its first ones may have no place to go."""
+
+
+def dispatchable(
+    connection: Connection, backend: str, at: datetime, limit: int, limits: Sequence[StudyLimits] = ()
+) -> list[StoredJob]:
+    """Queued jobs of a backend whose time has come: by priority, then first come first served.
+
+    Of a study with a limit only so many as its room may let go, so that it hides no other study's jobs.
 
     One that was put off at a time that is still to come waits no longer: the clock has been set back since.
+    One whose last attempt is not yet gone from the machines waits: two of them would share what the program writes.
     """
     sql = _SELECT + (
-        "WHERE j.state = 'queued' AND l.backend = ? AND (j.not_before IS NULL OR j.not_before <= ? "
-        "OR j.updated_at > ?) ORDER BY j.id LIMIT ?"
+        "WHERE j.state = 'queued' AND j.behind IS NULL AND l.backend = ? "
+        "AND (j.not_before IS NULL OR j.not_before <= ? OR j.updated_at > ?) "
+        "AND (j.attempts = 0 OR NOT EXISTS (SELECT 1 FROM attempt a WHERE a.job_id = j.id "
+        "AND a.doomed = 1)) AND {which} ORDER BY j.rank, j.id LIMIT ?"
     )
-    return [_stored(row) for row in connection.exec_driver_sql(sql, (backend, stamp(at), stamp(at), limit))]
+    rooms = {one.id: one.room for one in limits if one.room is not None}
+    asked: list[tuple[str, str | int, int]] = [
+        ("j.study_id NOT IN (SELECT value FROM json_each(?))", encode(list(rooms)), limit)
+    ]
+    asked += [("j.study_id = ?", study, min(limit, room + SPARE)) for study, room in rooms.items() if room]
+    found = [
+        _stored(row)
+        for which, study, most in asked
+        for row in connection.exec_driver_sql(sql.format(which=which), (backend, stamp(at), stamp(at), study, most))
+    ]
+    return sorted(found, key=lambda job: (-job.priority, job.id))[:limit]
+
+
+def dependents_of(connection: Connection, job: int) -> list[int]:
+    """The jobs that need this one, in whatever state, by id."""
+    sql = "SELECT job_id FROM job_dependency WHERE needs_id = ? ORDER BY job_id"
+    return [int(row[0]) for row in connection.exec_driver_sql(sql, (job,))]
 
 
 def next_wakeup(connection: Connection) -> datetime | None:
@@ -200,13 +185,53 @@ def counts(connection: Connection, study: str | None = None) -> dict[JobState, i
     return {state: found.get(state, 0) for state in JobState}
 
 
+def counts_of(connection: Connection, jobs: Sequence[int]) -> dict[JobState, int]:
+    """Of these jobs, how many are in each state."""
+    sql = "SELECT state, count(*) FROM job WHERE id IN (SELECT value FROM json_each(?)) GROUP BY state"
+    found = {JobState(state): int(n) for state, n in connection.exec_driver_sql(sql, (_listed(jobs),))}
+    return {state: found.get(state, 0) for state in JobState}
+
+
+def with_needs(connection: Connection, jobs: Sequence[int]) -> list[int]:
+    """These jobs and all that they wait for, through other jobs as well; their canaries too."""
+    rows = connection.exec_driver_sql(
+        """WITH RECURSIVE needed(id) AS (
+            SELECT value FROM json_each(?)
+            UNION SELECT d.needs_id FROM needed n JOIN job_dependency d ON d.job_id = n.id
+            UNION SELECT j.behind FROM needed n JOIN job j ON j.id = n.id WHERE j.behind IS NOT NULL
+        ) SELECT id FROM needed ORDER BY id""",
+        (_listed(jobs),),
+    )
+    return [int(row[0]) for row in rows]
+
+
+def born_after(connection: Connection, job: int, kind: str) -> list[int]:
+    """Later jobs of that kind in that job's study."""
+    rows = connection.exec_driver_sql(
+        "SELECT id FROM job WHERE id > ? AND study_id = (SELECT study_id FROM job WHERE id = ?) "
+        "AND kind = ? ORDER BY id",
+        (job, job, kind),
+    )
+    return [int(row[0]) for row in rows]
+
+
+def _listed(jobs: Sequence[int]) -> str:
+    return msgspec.json.encode(list(jobs)).decode()
+
+
 def blocked(connection: Connection, study: str | None = None) -> dict[int, list[int]]:
-    """Waiting job → the failed or cancelled jobs it stands behind, through other waiting jobs as well."""
+    """Job → the failed or cancelled jobs it stands behind, through other waiting jobs as well.
+
+    A waiting job stands behind one that it needs, a queued one behind a canary that failed.
+    """
     rows = connection.exec_driver_sql(
         """WITH RECURSIVE behind(job_id, root) AS (
             SELECT d.job_id, d.needs_id FROM job_dependency d
             JOIN job n ON n.id = d.needs_id JOIN job j ON j.id = d.job_id
             WHERE j.state = 'waiting' AND (n.state = 'cancelled' OR (n.state = 'failed' AND j.tolerant = 0))
+            UNION
+            SELECT j.id, c.job_id FROM canary c JOIN job n ON n.id = c.job_id JOIN job j ON j.behind = c.job_id
+            WHERE c.over_at IS NULL AND n.state = 'failed'
             UNION
             SELECT d.job_id, b.root FROM behind b JOIN job_dependency d ON d.needs_id = b.job_id
             JOIN job j ON j.id = d.job_id WHERE j.state = 'waiting'

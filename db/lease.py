@@ -13,8 +13,11 @@ from sqlalchemy import Connection
 from db.store import LeaseLost, Store
 from db.text import parse_time, stamp
 from jobs.files import now
+from jobs.hosts import boot_id
 
 RENEW_SECONDS = 10.0
+LATE_SECONDS = 30.0
+"""A holder that has not renewed for this long is stopped or hangs, though its process may live."""
 EXPIRY_SECONDS = 60.0
 """A holder on another host that has not renewed for this long has lost the lease."""
 
@@ -33,12 +36,24 @@ class Holder:
     def alive(self) -> bool:
         """On this host: whether the very process lives. Elsewhere: whether it renewed lately."""
         if self.host == socket.gethostname():
-            return self.boot_id == _boot_id() and _process_start(self.pid) == self.process_start
+            return self.boot_id == boot_id() and _process_start(self.pid) == self.process_start
         return now() - self.renewed_at < timedelta(seconds=EXPIRY_SECONDS)
 
+    def silent_seconds(self) -> float:
+        """How long it has not renewed the lease."""
+        return max(0.0, (now() - self.renewed_at).total_seconds())
 
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    def late(self) -> str:
+        """Since when a living one has not renewed, and what to do about it, as a sentence; empty where all is well."""
+        silent = self.silent_seconds()
+        if silent < LATE_SECONDS or not self.alive():
+            return ""
+        where = "" if self.host == socket.gethostname() else f" on {self.host}"
+        return (
+            f"the supervisor (pid {self.pid} on {self.host}) has not renewed its lease since "
+            f"{self.renewed_at:%Y-%m-%d %H:%M:%S} UTC ({silent:.0f} s ago), so it is stopped or hangs: "
+            f"'orch supervise --stop'{where} ends it, and 'orch supervise' takes its place"
+        )
 
 
 def _process_start(pid: int) -> str | None:
@@ -75,7 +90,7 @@ def take(store: Store) -> int | None:
             return None
         writer.connection.exec_driver_sql(
             "UPDATE lease SET number = number + 1, host = ?, pid = ?, process_start = ?, boot_id = ?, renewed_at = ?",
-            (socket.gethostname(), os.getpid(), _process_start(os.getpid()), _boot_id(), stamp(now())),
+            (socket.gethostname(), os.getpid(), _process_start(os.getpid()), boot_id(), stamp(now())),
         )
         return int(writer.connection.exec_driver_sql("SELECT number FROM lease").scalar_one())
 
@@ -98,6 +113,17 @@ def begin_beyond(store: Store, number: int) -> None:
     """Let a rebuilt store's numbers begin above all that were given before: an old supervisor must not match one."""
     with store.write() as writer:
         writer.connection.exec_driver_sql("UPDATE lease SET number = ?", (number,))
+
+
+def take_away(connection: Connection, host: str) -> bool:
+    """Take the lease from a host that a person declared gone; True where it had it. Should its supervisor live, its
+    next write finds that the number is another one."""
+    taken = connection.exec_driver_sql(
+        "UPDATE lease SET number = number + 1, host = NULL, pid = NULL, process_start = NULL, boot_id = NULL "
+        "WHERE host = ? AND pid IS NOT NULL",
+        (host,),
+    )
+    return bool(taken.rowcount)
 
 
 def give_up(connection: Connection) -> None:

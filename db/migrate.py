@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -13,12 +14,13 @@ from sqlalchemy import Connection
 
 from db.schema import VERSION
 from jobs.errors import StoreError
+from jobs.files import open_private
 
 
 def config(connection: Connection | None = None) -> Config:
     """Alembic's settings for the migrations that ship inside the package."""
     made = Config()
-    made.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    made.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     made.set_main_option("path_separator", "os")
     if connection is not None:
         made.attributes["connection"] = connection
@@ -42,6 +44,7 @@ def backup(database: Path, version: str) -> Path:
     target = database.with_name(f"orch.db.backup-{version}")
     if shutil.disk_usage(database.parent).free < 2 * database.stat().st_size:
         raise StoreError(f"no room for a backup of {database} before its migration: make room, then repeat")
+    os.close(open_private(target, os.O_RDWR))
     source, copy = sqlite3.connect(database), sqlite3.connect(target)
     try:
         source.backup(copy)

@@ -3,39 +3,66 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
-from db.executions import metrics_of
+from db.executions import last_of, metrics_of
 from db.jobs import blocked
+from db.launching import Origin
 from db.rows import Curve, ResultRow, Span
 from db.text import parse_time
+from jobs.reported import Declared
 from jobs.words import JobState
 
 
-def rows(connection: Connection, study: str) -> list[ResultRow]:
-    """Every job of a study that was not cancelled, with its result where it has one, in order of id."""
+def rows(connection: Connection, study: str, *, cancelled: bool = False, dropped: bool = False) -> list[ResultRow]:
+    """Every job of a study, with its result where it has one, in order of id.
+
+    Cancelled ones, and those that a person dropped, only where they are asked for.
+    """
     stuck = blocked(connection, study)
+    rests, dropped_needs = rests_on(connection), _rests_on_dropped(connection, study)
     found = connection.exec_driver_sql(
-        """SELECT j.id, j.kind, c.preset, c.dataset, j.seed, j.state, j.imported, c.text AS config, l.text AS launching,
-        r.metrics, r.architecture, r.flags, a.edges, e.device_name, e.code_changed,
-        (SELECT sum(gpu_seconds) FROM execution WHERE job_id = j.id) AS gpu_seconds
+        """SELECT j.id, j.kind, c.preset, c.dataset, j.seed, j.state, j.error, j.imported, j.dropped, c.text AS config,
+        (SELECT max(generation) FROM earlier_result WHERE job_id = j.id) AS superseded,
+        l.text AS launching, r.metrics, r.architecture, r.flags, a.edges, e.device_name, e.torch, e.code_changed,
+        (SELECT sum(gpu_seconds) FROM execution WHERE job_id = j.id) AS gpu_seconds,
+        (SELECT sum(wall_seconds) FROM execution WHERE job_id = j.id) AS wall_seconds,
+        (SELECT sum(wall_seconds) FROM execution WHERE job_id = j.id AND ending IS NULL) AS cut_seconds
         FROM job j JOIN config c ON c.id = j.config_id JOIN launch l ON l.id = j.launch_id
         LEFT JOIN result r ON r.job_id = j.id LEFT JOIN architecture a ON a.hash = r.architecture
         LEFT JOIN execution e ON e.id = r.execution_id
-        WHERE j.study_id = (SELECT id FROM study WHERE name = ?) AND j.state != 'cancelled' ORDER BY j.id""",
-        (study,),
+        WHERE j.study_id = (SELECT id FROM study WHERE name = ?) AND (? OR j.state != 'cancelled')
+        AND (? OR j.dropped IS NULL) ORDER BY j.id""",
+        (study, int(cancelled), int(dropped)),
     )
-    return [_row(item, study, item.id in stuck) for item in found]
+    rows = [_row(item, study, item.id in stuck) for item in found]
+    return [
+        replace(row, rests_on=rests.get(row.job, ()), rests_on_dropped=dropped_needs.get(row.job, ()))
+        if row.job in rests or row.job in dropped_needs
+        else row
+        for row in rows
+    ]
 
 
 def _row(item: Any, study: str, is_blocked: bool) -> ResultRow:
-    fingerprint = msgspec.json.decode(item.launching).get("fingerprint") or {}
-    code = " ".join(str(fingerprint[k])[:12] for k in ("version", "source", "commit", "diff") if fingerprint.get(k))
+    launching, config = msgspec.json.decode(item.launching), msgspec.json.decode(item.config)
+    fingerprint = launching.get("fingerprint") or {}
+    origin = msgspec.convert(launching.get("origin") or {}, Origin)
+    resources = launching.get("resources") or {}
+    kept = launching.get("code")
+    names = ("version", "source") if kept else ("version", "source", "commit", "diff")
+    code = " ".join(str(fingerprint[k])[:12] for k in names if fingerprint.get(k))
+    if kept:
+        code += f" {kept['snapshot'][:12] if kept.get('snapshot') else kept.get('package') or 'live'}"
+    if item.torch:
+        code += f" torch {item.torch}"
     return ResultRow(
         job=item.id,
         study=study,
@@ -46,16 +73,69 @@ def _row(item: Any, study: str, is_blocked: bool) -> ResultRow:
         state=JobState(item.state),
         blocked=is_blocked,
         imported=bool(item.imported),
-        config=msgspec.json.decode(item.config),
+        exported=bool(origin.key) and not origin.imported,
+        config=config,
         metrics=msgspec.json.decode(item.metrics) if item.metrics else {},
-        architecture=item.architecture or (f"imported-{item.id}" if item.imported else None),
+        architecture=item.architecture,
         edges=tuple((i, j) for i, j in msgspec.json.decode(item.edges)) if item.edges else None,
-        device_name=item.device_name or "",
-        code=code,
-        code_changed=bool(item.code_changed),
-        gpu_seconds=item.gpu_seconds or 0.0,
+        device_name=item.device_name or origin.device_name,
+        code=code.strip() or origin.code,
+        live=origin.live or (bool(kept) and not (kept.get("snapshot") or kept.get("package"))),
+        code_changed=bool(item.code_changed) or origin.code_changed,
+        gpu_seconds=_gpu_seconds(item, resources) or origin.gpu_seconds or None,
+        cpu_seconds=(item.wall_seconds or 0.0) * resources.get("cpus", 1) or origin.cpu_seconds or None,
         flags=msgspec.json.decode(item.flags) if item.flags else {},
+        error=(item.error or "") if item.state == JobState.FAILED else "",
+        declared=_declared(launching),
+        label=launching.get("label") or str(config.get("name", "")),
+        experiment=str((launching.get("options") or {}).get("experiment") or origin.experiment),
+        dropped=item.dropped,
+        superseded=item.superseded if item.metrics is None else None,
     )
+
+
+def _declared(launching: Mapping[str, Any]) -> Mapping[str, Declared]:
+    """What was declared of its metrics, as one object for all rows that say the same."""
+    given = (launching.get("options") or {}).get("metrics")
+    return _declarations(msgspec.json.encode(given)) if given else {}
+
+
+@lru_cache(maxsize=64)
+def _declarations(text: bytes) -> Mapping[str, Declared]:
+    return msgspec.json.decode(text, type=dict[str, Declared])
+
+
+def rests_on(connection: Connection) -> dict[int, tuple[tuple[int, int], ...]]:
+    """Job with a result → (needed job, its generation then), where the needed one was run anew since."""
+    found = connection.exec_driver_sql(
+        "SELECT d.job_id, e.job_id, min(e.generation) FROM earlier_result e JOIN job_dependency d "
+        "ON d.needs_id = e.job_id JOIN result r ON r.job_id = d.job_id JOIN execution x ON x.id = r.execution_id "
+        "JOIN attempt a ON a.id = x.attempt_id WHERE a.created_at < e.superseded_at GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    rests: dict[int, tuple[tuple[int, int], ...]] = {}
+    for job, needed, generation in found:
+        rests[job] = (*rests.get(job, ()), (needed, generation))
+    return rests
+
+
+def _rests_on_dropped(connection: Connection, study: str) -> dict[int, tuple[tuple[int, str], ...]]:
+    """Job with a result → (needed job, why a person dropped it)."""
+    found = connection.exec_driver_sql(
+        "SELECT j.id, n.id, n.dropped FROM job j JOIN job_dependency d ON d.job_id = j.id JOIN job n "
+        "ON n.id = d.needs_id JOIN result r ON r.job_id = j.id WHERE n.dropped IS NOT NULL "
+        "AND j.study_id = (SELECT id FROM study WHERE name = ?) ORDER BY 1, 2",
+        (study,),
+    )
+    rests: dict[int, tuple[tuple[int, str], ...]] = {}
+    for job, needed, reason in found:
+        rests[job] = (*rests.get(job, ()), (needed, reason))
+    return rests
+
+
+def _gpu_seconds(item: Any, resources: Mapping[str, Any]) -> float:
+    """What workers said, and of a job that used a GPU also the time of executions that were cut off."""
+    told = float(item.gpu_seconds or 0.0)
+    return told + (item.cut_seconds or 0.0) * resources.get("gpus", 0) if told else 0.0
 
 
 def counted_execution(connection: Connection, job: int) -> int | None:
@@ -89,21 +169,70 @@ def accepted_execution(connection: Connection, job: int) -> tuple[int, str] | No
     return (int(row[0]), str(row[1])) if row else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Acceptance:
+    """When the result of a job was accepted, in which generation, and when its execution began (None: an import)."""
+
+    generation: int
+    at: datetime
+    started_at: datetime | None
+
+
+def acceptances(connection: Connection, study: str) -> dict[int, Acceptance]:
+    """Of every job of a study that has a result."""
+    found = connection.exec_driver_sql(
+        "SELECT r.job_id, r.generation, r.accepted_at, e.started_at FROM result r JOIN job j ON j.id = r.job_id "
+        "LEFT JOIN execution e ON e.id = r.execution_id WHERE j.study_id = (SELECT id FROM study WHERE name = ?)",
+        (study,),
+    )
+    return {
+        row[0]: Acceptance(generation=row[1], at=parse_time(row[2]), started_at=parse_time(row[3]) if row[3] else None)
+        for row in found
+    }
+
+
+def set_aside(connection: Connection, study: str) -> int:
+    """How many results of a study are superseded: a person had their jobs run anew."""
+    return int(
+        connection.exec_driver_sql(
+            "SELECT count(*) FROM earlier_result e JOIN job j ON j.id = e.job_id "
+            "WHERE j.study_id = (SELECT id FROM study WHERE name = ?)",
+            (study,),
+        ).scalar_one()
+    )
+
+
+def points(connection: Connection, job: int) -> list[tuple[int, Mapping[str, float | None]]]:
+    """The per-epoch numbers of a job's counted execution, ascending; none of an import."""
+    execution = counted_execution(connection, job)
+    return [] if execution is None else metrics_of(connection, execution)
+
+
 def curves(connection: Connection, study: str, kinds: Sequence[str] = ()) -> list[Curve]:
     """The per-epoch numbers of a study's jobs, of those kinds."""
     where = f"AND j.kind IN ({','.join('?' * len(kinds))})" if kinds else ""
     jobs = connection.exec_driver_sql(
-        "SELECT j.id, j.kind, j.seed, c.text AS config FROM job j JOIN config c ON c.id = j.config_id "
-        f"WHERE j.study_id = (SELECT id FROM study WHERE name = ?) AND j.state != 'cancelled' {where} ORDER BY j.id",
+        "SELECT j.id, j.kind, j.seed, c.text AS config, json_extract(l.text, '$.label') AS label FROM job j "
+        "JOIN config c ON c.id = j.config_id JOIN launch l ON l.id = j.launch_id "
+        f"WHERE j.study_id = (SELECT id FROM study WHERE name = ?) AND j.state != 'cancelled' "
+        f"AND j.dropped IS NULL {where} ORDER BY j.id",
         (study, *kinds),
     ).all()
     found = []
     for item in jobs:
         execution = counted_execution(connection, item.id)
         if execution is not None:
-            points = tuple(metrics_of(connection, execution))
-            config = msgspec.json.decode(item.config)
-            found.append(Curve(job=item.id, kind=item.kind, seed=item.seed, config=config, points=points))
+            found.append(
+                Curve(
+                    job=item.id,
+                    kind=item.kind,
+                    seed=item.seed,
+                    config=msgspec.json.decode(item.config),
+                    label=item.label or "",
+                    points=tuple(metrics_of(connection, execution)),
+                    last=last_of(connection, execution),
+                )
+            )
     return found
 
 

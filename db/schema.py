@@ -1,27 +1,20 @@
-"""The tables of the store, as typed models. The rules between them are in the triggers (db/rules.py).
-
-Models describe; hot paths use plain SQL over the same connection. A test holds the models against the migrations.
-"""
+"""The tables of the store, as typed models, held against the migrations. The rules between them are in db/rules.py."""
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, UniqueConstraint, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
 
+from db import supervising as supervising  # its tables belong to the same metadata
+from db.base import Table as Table
 from jobs.words import AttemptState, BackendName, Cause, JobState
 
-VERSION = "0001"
+VERSION = "0009"
 """The newest migration: what `alembic_version` of an up-to-date store holds."""
 
 
 def _one_of(column: str, words: type[JobState] | type[AttemptState] | type[Cause] | type[BackendName]) -> str:
     return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
-
-
-class Table(DeclarativeBase):
-    """Base of all tables. Times are text, ISO 8601 in UTC; lengths are not limited (SQLite ignores them)."""
-
-    metadata = MetaData()
 
 
 class Setting(Table):
@@ -38,6 +31,12 @@ class Study(Table):
     __tablename__ = "study"
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
+    max_running: Mapped[int | None]
+    """So many of its jobs are with the machines at once; NULL: no limit."""
+    max_fails: Mapped[int | None]
+    """Once so many of its jobs have failed, nothing more is sent; NULL: no limit."""
+    layouts: Mapped[str | None]
+    """How its tables are laid out, as JSON (db/layouts.py); NULL where nobody laid any out."""
 
 
 class Config(Table):
@@ -88,11 +87,18 @@ class Job(Table):
     """Raised request after an out_of_memory, where that was opted in."""
     created_at: Mapped[str]
     updated_at: Mapped[str]
+    rank: Mapped[int] = mapped_column(server_default="0")
+    """−priority: so that one index gives the order in which queued jobs are sent."""
+    dropped: Mapped[str | None]
+    """Why a person took its result out of every table; NULL: it counts."""
+    behind: Mapped[int | None]
+    """The canary that it waits for; NULL: it may be sent."""
     __table_args__ = (
         UniqueConstraint("study_id", "key"),
         CheckConstraint(_one_of("state", JobState), name="job_state"),
         CheckConstraint("cause IS NULL OR " + _one_of("cause", Cause), name="job_cause"),
-        Index("job_queue", "id", sqlite_where=text("state = 'queued'")),
+        Index("job_queue", "behind", "rank", "id", sqlite_where=text("state = 'queued'")),
+        Index("job_behind", "behind", "id", sqlite_where=text("behind IS NOT NULL")),
         Index("job_waiting", "id", sqlite_where=text("state = 'waiting'")),
         Index("job_by_state", "study_id", "state", "kind", "id"),
     )
@@ -172,6 +178,13 @@ class Attempt(Table):
     """The newest checkpoint when it ended: budgets count failures since the last advance."""
     created_at: Mapped[str]
     ended_at: Mapped[str | None]
+    launch_id: Mapped[int | None]
+    """The terms that it has: where its job has others by now, it gets them in the queue, or its next attempt does."""
+    recall: Mapped[int] = mapped_column(server_default="0")
+    """1: it is stopped where it runs, to go on under other terms."""
+    nice: Mapped[int] = mapped_column(server_default="0")
+    altered: Mapped[str | None]
+    """What was changed of it in the queue, as JSON (jobs.resources.InQueue)."""
     __table_args__ = (
         UniqueConstraint("job_id", "number"),
         CheckConstraint(_one_of("state", AttemptState), name="attempt_state"),
@@ -208,12 +221,16 @@ class Execution(Table):
     epoch: Mapped[int | None]
     epochs: Mapped[int | None]
     latest: Mapped[str | None]
-    """The newest metric line's numbers, as JSON."""
+    """Of each metric the value in the newest line that names it, as JSON."""
+    last: Mapped[str | None]
+    """Metric → (epoch, value) of the newest line that names it, as JSON: whatever the epochs' order."""
     checkpoint_step: Mapped[int] = mapped_column(server_default="-1")
     wall_seconds: Mapped[float] = mapped_column(server_default="0")
     gpu_seconds: Mapped[float] = mapped_column(server_default="0")
     peak_memory_mb: Mapped[float] = mapped_column(server_default="0")
     device_name: Mapped[str | None]
+    torch: Mapped[str | None]
+    """The version that it ran with; NULL where it had none, or where nobody knows."""
     __table_args__ = (
         UniqueConstraint("attempt_id", "name"),
         CheckConstraint("cause IS NULL OR " + _one_of("cause", Cause), name="execution_cause"),
@@ -257,46 +274,26 @@ class Result(Table):
     """All numbers of the result, as JSON."""
     flags: Mapped[str]
     accepted_at: Mapped[str]
-    __table_args__ = (Index("result_accuracy", "config_id", "test_accuracy"),)
+    rule: Mapped[int] = mapped_column(server_default="0")
+    """By which rule (jobs/metrics.py) its numbers were taken; 0: by an orch that did not say so."""
+    original: Mapped[str | None]
+    """The numbers that were accepted, where they were corrected since."""
+    __table_args__ = (
+        Index("result_accuracy", "config_id", "test_accuracy"),
+        Index("result_unchecked", "job_id", sqlite_where=text("rule = 0")),
+    )
 
 
-class NodeHealth(Table):
-    """One strike against a node, or a local GPU."""
+class EarlierResult(Table):
+    """A result that a person had run anew (`retry --succeeded`): superseded, in no table."""
 
-    __tablename__ = "node_health"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    node: Mapped[str]
-    at: Mapped[str]
-    cause: Mapped[str]
-    job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"))
-    cleared_at: Mapped[str | None]
-    __table_args__ = (Index("node_health_open", "node", sqlite_where=text("cleared_at IS NULL")),)
-
-
-class Event(Table):
-    """Append-only: every change of a job's state."""
-
-    __tablename__ = "event"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"))
-    at: Mapped[str]
-    before: Mapped[str | None]
-    after: Mapped[str]
-    generation: Mapped[int]
-    attempt: Mapped[int]
-    cause: Mapped[str | None]
-    __table_args__ = (Index("event_by_job", "job_id"),)
-
-
-class Lease(Table):
-    """Who supervises: one row. Every supervisor write is conditional on `number`."""
-
-    __tablename__ = "lease"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    number: Mapped[int]
-    host: Mapped[str | None]
-    pid: Mapped[int | None]
-    process_start: Mapped[str | None]
-    boot_id: Mapped[str | None]
-    renewed_at: Mapped[str | None]
-    __table_args__ = (CheckConstraint("id = 1", name="lease_single"),)
+    __tablename__ = "earlier_result"
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    generation: Mapped[int] = mapped_column(primary_key=True)
+    execution_id: Mapped[int | None] = mapped_column(ForeignKey("execution.id"))
+    architecture: Mapped[str | None] = mapped_column(ForeignKey("architecture.hash"))
+    metrics: Mapped[str]
+    flags: Mapped[str]
+    accepted_at: Mapped[str]
+    superseded_at: Mapped[str]
+    __table_args__ = ({"sqlite_with_rowid": False},)

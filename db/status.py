@@ -25,6 +25,8 @@ class StatusRow(NamedTuple):
     error: str | None
     attempts: int
     executions: int
+    declared: str | None
+    """JSON: what a person declared of its metrics."""
     not_before: str | None
     updated_at: str
     node: str | None
@@ -42,14 +44,26 @@ class StatusRow(NamedTuple):
     phase: str | None
     """Where the machines say the newest attempt is."""
     reason: str | None
+    dropped: str | None
+    flags: str | None
+    """JSON: the remarks on the result."""
+    behind: int | None
+    """The canary that it waits for."""
+    config: str
+    """JSON: what the job was given."""
+    label: str | None
+    """A person's name for it, else its experiment of a study file."""
 
 
 _SELECT = """SELECT j.id, j.kind, j.seed, j.state, j.imported, j.cause, j.error, j.attempts,
-    (SELECT count(*) FROM execution x WHERE x.job_id = j.id) AS executions, j.not_before, j.updated_at,
+    (SELECT count(*) FROM execution x WHERE x.job_id = j.id) AS executions,
+    json_extract(l.text, '$.options.metrics') AS declared, j.not_before, j.updated_at,
     coalesce(e.node, a.node) AS node, e.epoch, e.epochs, coalesce(r.metrics, e.latest) AS metrics, r.architecture,
     coalesce(e.code_changed, 0) AS code_changed, ea.number AS attempt, e.name AS execution, e.started_at, e.ready_at,
-    a.phase, a.reason
-    FROM job j LEFT JOIN result r ON r.job_id = j.id
+    a.phase, a.reason, j.dropped, r.flags, j.behind, c.text AS config,
+    coalesce(nullif(json_extract(l.text, '$.label'), ''), json_extract(l.text, '$.options.experiment')) AS label
+    FROM job j JOIN config c ON c.id = j.config_id JOIN launch l ON l.id = j.launch_id
+    LEFT JOIN result r ON r.job_id = j.id
     LEFT JOIN execution e ON e.id = coalesce(r.execution_id, (SELECT max(x.id) FROM execution x
         JOIN attempt y ON y.id = x.attempt_id WHERE x.job_id = j.id AND y.generation = j.generation))
     LEFT JOIN attempt ea ON ea.id = e.attempt_id
@@ -86,6 +100,19 @@ def by_id(connection: Connection, jobs: Sequence[int]) -> list[StatusRow]:
     return [StatusRow._make(row) for row in connection.exec_driver_sql(sql, tuple(jobs))]
 
 
+def configs(connection: Connection, study: str, kind: str, states: Collection[JobState], limit: int) -> list[str]:
+    """What jobs of a study and kind were given, each config (JSON) once: of so many jobs of each state, the newest."""
+    found: dict[str, None] = {}
+    for state in states:
+        for (text,) in connection.exec_driver_sql(
+            "SELECT text FROM config WHERE id IN (SELECT config_id FROM job WHERE state = ? AND kind = ? "
+            "AND study_id = (SELECT id FROM study WHERE name = ?) ORDER BY id DESC LIMIT ?) ORDER BY id",
+            (state.value, kind, study, limit),
+        ):
+            found[text] = None
+    return list(found)
+
+
 def kind_counts(connection: Connection, study: str) -> dict[str, dict[JobState, int]]:
     """Kind → state → jobs, kept by triggers: never reads the jobs."""
     found: dict[str, dict[JobState, int]] = {}
@@ -117,6 +144,36 @@ def code_changed(connection: Connection, study: str, limit: int) -> tuple[int, l
     )
     n = int(connection.exec_driver_sql(f"SELECT count(DISTINCT e.job_id) {where}", (study,)).scalar_one())
     first = connection.exec_driver_sql(f"SELECT DISTINCT e.job_id {where} ORDER BY 1 LIMIT ?", (study, limit))
+    return n, [int(row[0]) for row in first]
+
+
+def waiting_launches(connection: Connection, study: str, limit: int) -> list[tuple[str, int, int]]:
+    """(how jobs are run as JSON, how many, the first of them) of the first jobs of a study that have not started."""
+    rows = connection.exec_driver_sql(
+        """SELECT l.text, w.n, w.first FROM (SELECT launch_id, count(*) AS n, min(id) AS first FROM (
+            SELECT id, launch_id FROM job WHERE study_id = (SELECT id FROM study WHERE name = ?)
+            AND state IN ('waiting', 'queued', 'submitted') LIMIT ?) GROUP BY launch_id) w
+        JOIN launch l ON l.id = w.launch_id ORDER BY w.first""",
+        (study, limit),
+    )
+    return [(row[0], int(row[1]), int(row[2])) for row in rows]
+
+
+def live_code(connection: Connection, study: str, limit: int) -> tuple[int, list[int]]:
+    """How many jobs of a study run live code (`--code live`), and the first few."""
+    launches = connection.exec_driver_sql(
+        "SELECT id FROM launch WHERE json_extract(text, '$.code') IS NOT NULL "
+        "AND json_extract(text, '$.code.snapshot') IS NULL AND json_extract(text, '$.code.package') IS NULL"
+    )
+    ids = [int(row[0]) for row in launches]
+    if not ids:
+        return 0, []
+    where = (
+        f"FROM job WHERE launch_id IN ({','.join(map(str, ids))}) AND state != 'cancelled' "
+        "AND study_id = (SELECT id FROM study WHERE name = ?)"
+    )
+    n = int(connection.exec_driver_sql(f"SELECT count(*) {where}", (study,)).scalar_one())
+    first = connection.exec_driver_sql(f"SELECT id {where} ORDER BY id LIMIT ?", (study, limit))
     return n, [int(row[0]) for row in first]
 
 

@@ -1,1 +1,1 @@
-"""What runs on a node. Importing this package never imports torch."""
+"""What must every program that meets a job agree on? Kinds, words, records, the run folder; never torch."""

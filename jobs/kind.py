@@ -8,61 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import pkgutil
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from jobs import trust
 from jobs.errors import BadInput
+from jobs.resources import Resources
 from jobs.words import PRESETS
 
-if TYPE_CHECKING:
-    from jobs.context import Context
-
-
-class Resources(msgspec.Struct, frozen=True, kw_only=True):
-    """What one job asks of a machine: `gpus` are whole devices (0 = CPU only).
-
-    `gpu_memory_mb`: what it needs of each GPU's memory at most (0 = unknown); no more share a local GPU than it holds.
-    """
-
-    cpus: int = 1
-    memory_mb: int = 2000
-    gpus: int = 0
-    minutes: int = 60
-    gpu_memory_mb: int = 0
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Resource options of a command; None: the kind's own. They hold for the jobs that its jobs ask for, too."""
-
-    cpus: int | None = None
-    gpus: int | None = None
-    memory_mb: int | None = None
-    minutes: int | None = None
-    gpu_memory_mb: int | None = None
-
-    def over(self, base: Resources, *, device: str) -> Resources:
-        """The kind's resources with what was asked for; on `cpu` no GPU is requested. Raises BadInput."""
-        given = msgspec.structs.asdict(base)
-        given.update({name: value for name, value in msgspec.structs.asdict(self).items() if value is not None})
-        if device == "cpu":
-            if self.gpus:
-                raise BadInput("--gpus and --device cpu exclude each other: drop one of them")
-            given["gpus"] = 0
-        elif device == "cuda":
-            given["gpus"] = max(1, given["gpus"])
-        for name in ("cpus", "memory_mb", "minutes"):
-            if given[name] < 1:
-                raise BadInput(f"{name} must be at least 1 (got {given[name]})")
-        if given["gpus"] < 0:
-            raise BadInput(f"--gpus must not be negative (got {given['gpus']})")
-        return Resources(**given)
+KINDS = "jobs.kinds"
+"""The package whose modules are the kinds that ship with orch."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -84,6 +49,8 @@ class Metric:
     unit: str = ""
     higher_is_better: bool = True
     per_epoch: bool = False
+    digits: int | None = None
+    """Decimals that tables show; None: as many as the spread of the values gives a meaning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +73,11 @@ class JobKind:
     """Whether a job of this kind resumes from checkpoints (runs under srun, gets USR2 and is requeued at its limit)."""
     needs_data: bool = True
     """Whether the config has a field `dataset` that must be there before the job starts."""
+    spawns: tuple[str, ...] = ()
+    """Kinds of jobs that its jobs ask for when they end; nobody submits those by hand."""
 
-    def function(self) -> Callable[[Context], Mapping[str, float]]:
-        """The work itself; imports what it needs (torch)."""
+    def function(self) -> Callable[..., Mapping[str, float | None]]:
+        """The work itself, to be called with the `Context` of jobs/node/context.py; imports what it needs (torch)."""
         module, _, name = self.run.partition(":")
         return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
 
@@ -145,24 +114,54 @@ class JobKind:
         return found
 
 
-@cache
 def kinds() -> dict[str, JobKind]:
     """Every kind by name: the modules of `jobs.kinds`, then the entry points `orch.jobs` of other packages."""
-    import jobs.kinds
+    return _found()[0]
 
+
+def origin(name: str) -> EntryPoint | None:
+    """The entry point that a kind of another package came from; None for those that ship with orch."""
+    return _found()[1].get(name)
+
+
+@cache
+def _found() -> tuple[dict[str, JobKind], dict[str, EntryPoint]]:
     found: dict[str, JobKind] = {}
-    for module in sorted(pkgutil.iter_modules(jobs.kinds.__path__), key=lambda m: m.name):
-        kind = getattr(importlib.import_module(f"jobs.kinds.{module.name}"), "KIND", None)
+    origins: dict[str, EntryPoint] = {}
+    house = importlib.import_module(KINDS)  # by name, like a plug-in: nothing here depends on any kind
+    for module in sorted(pkgutil.iter_modules(house.__path__), key=lambda m: m.name):
+        kind = getattr(importlib.import_module(f"{KINDS}.{module.name}"), "KIND", None)
         if isinstance(kind, JobKind):
             found[kind.name] = kind
     for point in entry_points(group="orch.jobs"):
+        if not _trusted(point):
+            continue
         kind = point.load()
         if not isinstance(kind, JobKind):
             raise BadInput(f"entry point '{point.name}' of orch.jobs is not a JobKind: fix or remove that package")
         if kind.name in found:
             raise BadInput(f"entry point '{point.name}' of orch.jobs redefines the kind '{kind.name}': rename it")
         found[kind.name] = kind
-    return found
+        origins[kind.name] = point
+    return found, origins
+
+
+def _trusted(point: EntryPoint) -> bool:
+    """Whether a package's code may be loaded: not from a working folder that others can write, which Python searches
+    where it was started with `-m` or with a relative PYTHONPATH. Says so."""
+    try:
+        place = Path(str(point.dist.locate_file(""))).resolve() if point.dist else None
+        if place is None or place != Path.cwd().resolve():
+            return True
+        facts = place.stat()
+    except OSError:
+        return True
+    if facts.st_uid in (os.geteuid(), trust.ROOT) and not facts.st_mode & trust.OTHERS_WRITE:
+        return True
+    print(
+        f"Warning: the job kind '{point.name}' is not loaded: others can write {place}, where it lies", file=sys.stderr
+    )
+    return False
 
 
 def kind_named(name: str) -> JobKind:

@@ -7,9 +7,11 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.files import names
+from jobs.files import make_folder, names
 
-EXECUTION = re.compile(r"^e(\d+)-[0-9a-f]{6}$")
+EXECUTION = re.compile(r"^e([0-9]{1,9})-[0-9a-f]{6}\Z")
+NUMBER = re.compile(r"^[1-9][0-9]{0,8}\Z")
+"""Of a job or an attempt, as a folder's name; others are none of ours."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,20 @@ class Layout:
     def submissions(self) -> Path:
         return self.runs / "submissions"
 
+    @property
+    def code(self) -> Path:
+        """Code snapshots (jobs/snapshots.py)."""
+        return self.root / "code"
+
     def submission(self, token: str) -> Path:
         return self.submissions / token
 
     def manifest(self, token: str) -> Path:
         return self.submission(token) / "manifest.json"
+
+    def changes(self, token: str) -> Path:
+        """What was changed in the machines' queue of its attempts, a line each: the manifest is never rewritten."""
+        return self.submission(token) / "changes.jsonl"
 
     def given_up(self, token: str) -> Path:
         """Written where a submission is taken for never launched: should it start after all, it ends at once."""
@@ -47,26 +58,42 @@ class Layout:
     def job(self, job: int) -> Path:
         return self.runs / str(job // 1000) / str(job)
 
+    def jobs(self) -> list[int]:
+        """The jobs that have a folder, in order."""
+        found = (
+            int(name)
+            for thousand in names(self.runs)
+            if thousand.isascii() and thousand.isdigit()
+            for name in names(self.runs / thousand)
+            if NUMBER.match(name) and str(int(name) // 1000) == thousand
+        )
+        return sorted(found)
+
     def attempt(self, job: int, attempt: int) -> Path:
         return self.job(job) / str(attempt)
 
     def attempts(self, job: int) -> list[int]:
         """The attempts of a job that have a folder, in order."""
-        return sorted(int(name) for name in names(self.job(job)) if name.isdigit())
+        return sorted(int(name) for name in names(self.job(job)) if NUMBER.match(name))
 
     def executions(self, job: int, attempt: int) -> list[Path]:
         """The execution folders of an attempt, by name (found by listing)."""
         folder = self.attempt(job, attempt)
         return [folder / name for name in names(folder) if EXECUTION.match(name)]
 
+    def execution(self, job: int, attempt: int, name: str) -> Path | None:
+        """The folder of that execution, where there is one."""
+        path = self.attempt(job, attempt) / name
+        return path if EXECUTION.match(name) and path.is_dir() else None
+
     def new_execution(self, job: int, attempt: int, restart: int) -> Path:
         """A fresh execution folder of its own, made with an exclusive mkdir. Raises OSError."""
         folder = self.attempt(job, attempt)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         while True:
             path = folder / f"e{restart}-{secrets.token_hex(3)}"
             try:
-                path.mkdir()
+                make_folder(path, exist_ok=False)
             except FileExistsError:
                 continue
             return path

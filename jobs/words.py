@@ -1,6 +1,7 @@
 """The words of orch: the same in commands, code, database and files (docs/architecture.md)."""
 
 from enum import StrEnum
+from typing import Literal
 
 
 class JobState(StrEnum):
@@ -15,21 +16,49 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
-TRANSITIONS: dict[JobState, frozenset[JobState]] = {
-    JobState.WAITING: frozenset({JobState.QUEUED, JobState.CANCELLED}),
-    # succeeded: a copy that was given up for lost finishes while its replacement still waits
-    JobState.QUEUED: frozenset({JobState.SUBMITTED, JobState.SUCCEEDED, JobState.CANCELLED}),
-    JobState.SUBMITTED: frozenset(
-        {JobState.RUNNING, JobState.QUEUED, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
-    ),
-    JobState.RUNNING: frozenset(
-        {JobState.SUBMITTED, JobState.QUEUED, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
-    ),
-    JobState.SUCCEEDED: frozenset(),
-    JobState.FAILED: frozenset({JobState.SUCCEEDED, JobState.QUEUED}),
-    # waiting: what it needs has not succeeded yet
-    JobState.CANCELLED: frozenset({JobState.QUEUED, JobState.WAITING}),
+REASONS: dict[JobState, dict[JobState, str]] = {
+    JobState.WAITING: {
+        JobState.QUEUED: "what it needs has succeeded",
+        JobState.SUCCEEDED: "a copy given up for lost finishes, while what it needs runs anew",
+        JobState.CANCELLED: "cancel",
+    },
+    JobState.QUEUED: {
+        JobState.SUBMITTED: "dispatched",
+        JobState.WAITING: "what it needs runs anew",
+        JobState.SUCCEEDED: "a copy given up for lost finishes",
+        JobState.CANCELLED: "cancel",
+    },
+    JobState.SUBMITTED: {
+        JobState.RUNNING: "a node has started it",
+        JobState.QUEUED: "resubmitted, or its launch failed",
+        JobState.SUCCEEDED: "result accepted",
+        JobState.FAILED: "given up",
+        JobState.CANCELLED: "cancel",
+    },
+    JobState.RUNNING: {
+        JobState.SUBMITTED: "SLURM requeued it",
+        JobState.QUEUED: "resubmitted",
+        JobState.SUCCEEDED: "result accepted",
+        JobState.FAILED: "given up",
+        JobState.CANCELLED: "cancel",
+    },
+    JobState.SUCCEEDED: {
+        JobState.QUEUED: "retry --succeeded",
+        JobState.WAITING: "retry --succeeded, and what it needs runs anew too",
+    },
+    JobState.FAILED: {
+        JobState.SUCCEEDED: "a late success of the same generation",
+        JobState.QUEUED: "retry",
+        JobState.WAITING: "retry, and what it needs runs anew",
+    },
+    JobState.CANCELLED: {
+        JobState.QUEUED: "retry",
+        JobState.WAITING: "retry, and what it needs has not succeeded yet",
+    },
 }
+"""Every allowed change of a job's state, and when it happens; the picture in the docs is drawn from this."""
+
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {before: frozenset(afters) for before, afters in REASONS.items()}
 
 FINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 LIVE = frozenset({JobState.SUBMITTED, JobState.RUNNING})
@@ -68,3 +97,6 @@ class BackendName(StrEnum):
 
 
 PRESETS = ("report", "demo")
+
+Precision = Literal["fp32", "tf32", "bf16"]
+"""Of matrix products on a GPU."""

@@ -1,1 +1,1 @@
-"""What a person drives: commands, planning, supervision, status views, tables, statistics, figures and the report."""
+"""What does a person drive? Commands and all that stands behind them; here, what they share: settings, text."""

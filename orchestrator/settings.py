@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from jobs import trust
 from jobs.errors import BadInput
+from jobs.files import open_regular
 from jobs.words import PRESETS, BackendName, Cause
+from orchestrator.amounts import size_bytes
+from orchestrator.text import check
+from orchestrator.toml import MOST_BYTES, check_keys, check_size
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,7 +31,7 @@ class Local(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Slurm(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[slurm]`: defaults of every submission; `setup` are shell lines before the worker."""
+    """`[slurm]`: what a command does not say, read when a job is sent; `setup` are shell lines before the worker."""
 
     partition: str | None = None
     account: str | None = None
@@ -34,7 +39,7 @@ class Slurm(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     constraint: str | None = None
     exclude: str | None = None
     nodes: int | None = None
-    setup: tuple[str, ...] = ()
+    setup: tuple[str, ...] | None = None
     signal_delay_seconds: int = 90
     sbatch: dict[str, str | int | bool] = msgspec.field(default_factory=dict)
     """Any other sbatch parameter by its long name."""
@@ -64,6 +69,56 @@ class Nodes(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     strike_hours: float = 6.0
     exclude_hours: float = 1.0
     largest_share: float = 0.5
+    ssh: bool = False
+    """Whether hosts without SLURM that have fallen silent are asked by ssh (no password, five seconds)."""
+
+
+class StoreSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[store]`: who may look into the store (nobody but its owner ever writes), and how large it may get."""
+
+    readable: Literal["owner", "group"] = "owner"
+    quota: str | None = None
+    """How much it may hold, as 500G or 2T: `status` warns from nine tenths on."""
+
+
+class Clean(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[clean]`: which checkpoints of an accepted job stay once nothing needs them."""
+
+    keep: Literal["last", "best", "none"] | None = None
+    """None: all that `orch clean` does not take, and nothing is removed by itself."""
+
+
+class CodeTree(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[code]`: what of a program's tree is kept with a submit; `ignore`: lines like those of .orchignore."""
+
+    files: int = 50_000
+    megabytes: float = 500.0
+    ignore: tuple[str, ...] = ()
+
+
+class Environment(Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"passed": "pass"}):
+    """`[env]`: more variables that a program gets; `file` holds secrets and is read on the node."""
+
+    passed: tuple[str, ...] = ()
+    """Shell patterns of names, like WANDB_*."""
+    file: str | None = None
+
+
+class Notify(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[notify]`: whom to tell of failures, studies that are done, and a dispatch that stopped (docs/notify.md)."""
+
+    command: str | tuple[str, ...] = ()
+    """Reads the message on stdin; text is a shell's line."""
+    urls: tuple[str, ...] = ()
+    """Addresses for apprise, an optional package."""
+    quiet_seconds: float = 30.0
+    """What happens within this time is one message."""
+
+    def argv(self) -> tuple[str, ...]:
+        """The words of the command; none where there is none."""
+        if isinstance(self.command, str):
+            return ("sh", "-c", self.command) if self.command else ()
+        return tuple(self.command)
 
 
 class Settings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,13 +129,24 @@ class Settings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     backend: str = "auto"
     data_dir: str | None = None
     dataset: str | None = None
+    store: StoreSettings = StoreSettings()
     local: Local = Local()
     slurm: Slurm = Slurm()
     supervisor: Supervision = Supervision()
     resubmission: Resubmission = Resubmission()
     nodes: Nodes = Nodes()
+    clean: Clean = Clean()
+    code: CodeTree = CodeTree()
+    env: Environment = Environment()
+    notify: Notify = Notify()
 
 
+def sections() -> set[str]:
+    """The tables of orch.toml."""
+    return {one.name for one in msgspec.structs.fields(Settings) if isinstance(one.default, Section)}
+
+
+SHELL_LINES = frozenset({("slurm", "setup"), ("notify", "command")})
 VARIABLES = {
     "ORCH_STUDY": ("study",),
     "ORCH_PRESET": ("preset",),
@@ -97,30 +163,63 @@ VARIABLES = {
 """Environment variable → its place in the settings."""
 
 
-def load(root: Path) -> Settings:
-    """The settings of the store in `root` (`orch.toml` lies beside it). Raises BadInput."""
+def load(root: Path, owners: frozenset[int] = frozenset()) -> Settings:
+    """The settings of the store in `root` (`orch.toml` lies beside it). Raises BadInput.
+
+    The file counts where it belongs to this user or to root (or to one of `owners`) and nobody else can write it: its
+    lines are run in this user's name.
+    """
     path = root.parent / "orch.toml"
     values: dict[str, Any] = {}
-    if path.exists():
-        try:
-            values = msgspec.toml.decode(path.read_bytes())
-        except (OSError, msgspec.DecodeError) as error:
-            raise BadInput(f"{path} cannot be read: {error}") from None
+    if trust.check_orders(path, BadInput, owners):
+        values = _values(path)
+        _check_text(values, path)
     for variable, place in VARIABLES.items():
         if os.environ.get(variable):
             inner = values
             for name in place[:-1]:
                 inner = inner.setdefault(name, {})
+                if not isinstance(inner, dict):
+                    raise BadInput(f"bad setting in {path}: '{name}' must be a table (got {str(inner)[:60]!r})")
             inner[place[-1]] = os.environ[variable]
     try:
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise BadInput(f"bad setting in {path} or an ORCH_ variable: {error}") from None
+    if settings.store.quota is not None:
+        size_bytes(settings.store.quota, f"[store] quota in {path}")
     if settings.preset not in PRESETS:
         raise BadInput(f"unknown preset '{settings.preset}': use one of {', '.join(PRESETS)}")
     if settings.backend not in ("auto", *BackendName):
         raise BadInput(f"unknown backend '{settings.backend}': use auto, local or slurm")
     return settings
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """The tables of an `orch.toml`, whatever bytes lie there. Raises BadInput."""
+    try:
+        with open_regular(path) as handle:
+            data = handle.read(MOST_BYTES + 1)
+        check_size(data, path, "orch's own")
+        text = data.decode("utf-8-sig")
+        check_keys(text, path)
+        return dict(msgspec.toml.decode(text))
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is no UTF-8 text at byte {error.start}: save it as UTF-8") from None
+    except RecursionError:
+        raise BadInput(f"{path} cannot be read: it is nested too deeply") from None
+    except (OSError, ValueError) as error:  # no TOML (a DecodeError); a number of thousands of digits
+        raise BadInput(f"{path} cannot be read: {str(error).partition(': value has')[0]}") from None
+
+
+def _check_text(values: dict[str, Any], path: Path) -> None:
+    """Texts of orch.toml reach scripts, names and terminals: only shell lines may hold a control character."""
+    for name, value in values.items():
+        inner = value if isinstance(value, dict) else {"": value}
+        check(f"a name in {path}:", [name, *inner])
+        for key, one in inner.items():
+            if (name, key) not in SHELL_LINES:
+                check(f"{' '.join(filter(None, (name, key)))} in {path}:", one)
 
 
 def hours(value: float) -> timedelta:

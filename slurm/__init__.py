@@ -1,1 +1,1 @@
-"""The machines: SLURM by submitit, local slots by submitit, what they say of jobs, and the test cluster."""
+"""What do all machines have in common? The backend interface, causes from evidence, pools, node health."""

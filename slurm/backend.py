@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jobs.errors import BackendError, OrchError
-from jobs.kind import Resources
 from jobs.records import Manifest
+from jobs.resources import InQueue, Resources
 from jobs.words import BackendName, Cause
 from slurm.pools import Pools
 
@@ -44,6 +44,8 @@ class Phase(StrEnum):
     PENDING = "pending"
     HELD = "held"
     RUNNING = "running"
+    SUSPENDED = "suspended"
+    """It has its node and stands still until somebody lets it go on."""
     COMPLETING = "completing"
     ENDED = "ended"
     """The machines have a final record of it."""
@@ -119,6 +121,9 @@ class Observation:
 
     phase: Phase
     node: str | None = None
+    """Of several, the first one, where the worker is; of one that failed, the one to blame (None: nobody knows)."""
+    nodes: frozenset[str] = frozenset()
+    """All of them, where there are several."""
     cause: Cause | None = None
     """Only with ENDED, by the machines' own record (an outcome file is stronger evidence)."""
     reason: str = ""
@@ -130,16 +135,46 @@ class Observation:
     """Of an attempt that SLURM requeued, told once per requeue: how the execution before ended (with its node)."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What a queue has of an attempt now, as far as it can be changed there."""
+
+    waits: bool
+    """False: it runs, or is over."""
+    terms: InQueue
+
+
+class Launch(Protocol):
+    """A launch that was begun; it may be in flight for a while, and nobody waits for it."""
+
+    def poll(self) -> str | None:
+        """The native id, once; None while it is in flight. Raises LaunchRefused, LimitReached or LaunchUncertain."""
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A launch that was over as it was begun."""
+
+    native_id: str
+
+    def poll(self) -> str:
+        return self.native_id
+
+
 class Backend(Protocol):
     """One module in `slurm/` each."""
 
     name: BackendName
 
+    @property
+    def launch_seconds(self) -> float:
+        """So long after its begin a launch is over, whatever became of whoever began it."""
+
     def plan(self, queued: Sequence[QueuedJob], live: Sequence[LiveAttempt], exclude: frozenset[str]) -> list[Batch]:
         """Which queued jobs (given in order of priority) can go now, grouped into submissions."""
 
-    def launch(self, submission: Submission) -> str:
-        """Start it and return its native id. Raises LaunchRefused, LimitReached or LaunchUncertain."""
+    def launch(self, submission: Submission) -> Launch:
+        """Begin it, and wait for nobody. Raises LaunchRefused, LimitReached or LaunchUncertain, as `poll` does."""
 
     def find(self, intents: Sequence[Submission]) -> dict[str, str]:
         """Token → native id of those intents that did start (their pickles are repaired). Raises ObservationFailed."""
@@ -150,6 +185,12 @@ class Backend(Protocol):
         An attempt that is left out has no news: the source that could tell did not answer.
         """
 
+    def others(self, live: Sequence[LiveAttempt]) -> list[tuple[str, int, bool]]:
+        """(token, index, whether held) of what they have besides these, of this store or of others.
+
+        SLURM may have forgotten an end, and begun a job again that was over. Raises ObservationFailed.
+        """
+
     def cancel(self, live: Sequence[LiveAttempt]) -> None:
         """Ask the machines to end these; whether they did is seen by `observe`. Raises ObservationFailed."""
 
@@ -158,6 +199,12 @@ class Backend(Protocol):
 
         Called every cycle; asks the machines only where something changed. Raises ObservationFailed.
         """
+
+    def standing(self, live: Sequence[LiveAttempt]) -> dict[AttemptKey, Standing]:
+        """What the queue has of these; one that it does not know is left out. Raises ObservationFailed."""
+
+    def alter(self, wanted: Sequence[tuple[LiveAttempt, InQueue]]) -> None:
+        """Ask the queue to change what waits; whether it did is seen by `standing`. Raises ObservationFailed."""
 
     def pools(self) -> Pools:
         """The partitions and their nodes (local: one pool of devices). Raises ObservationFailed."""

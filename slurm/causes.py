@@ -1,6 +1,6 @@
-"""Why an execution ended, by evidence: the machines' record first, then the end of what was printed. Pure.
+"""Why an execution ended, by what it left behind: the end of what was printed, its exit code. Pure.
 
-An outcome file is stronger than all of this and is judged elsewhere.
+An outcome file and SLURM's own record (slurm/cluster/states.py) are stronger than this, and are judged first.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ import re
 import signal as signals
 from dataclasses import dataclass
 
+from jobs.node import disks
 from jobs.words import Cause
-from slurm.rows import Row
 
 MARK = "orch: execution begins"
 """Printed by the submission script when it starts: logs are appended over requeues, and only the last run counts."""
+
+SETUP_FAILED = "orch: setup line failed: "
+"""Printed by the submission script before the command of a user's setup that ended with an error."""
 
 
 @dataclass(frozen=True)
@@ -23,19 +26,6 @@ class Verdict:
     cause: Cause
     evidence: tuple[str, ...]
 
-
-_BY_STATE: dict[str, Cause] = {
-    "NODE_FAIL": Cause.NODE_FAILURE,
-    "BOOT_FAIL": Cause.LAUNCH_FAILURE,
-    "LAUNCH_FAILED": Cause.LAUNCH_FAILURE,
-    "RECONFIG_FAIL": Cause.LAUNCH_FAILURE,
-    "TIMEOUT": Cause.TIMEOUT,
-    "DEADLINE": Cause.TIMEOUT,
-    "OUT_OF_MEMORY": Cause.OUT_OF_MEMORY,
-    "PREEMPTED": Cause.PREEMPTED,
-    "CANCELLED": Cause.CANCELLED,
-}
-"""States that say the cause by themselves; FAILED and COMPLETED need more evidence."""
 
 _BY_TEXT: tuple[tuple[Cause, re.Pattern[str]], ...] = tuple(
     (cause, re.compile(pattern))
@@ -72,41 +62,44 @@ _BY_TEXT: tuple[tuple[Cause, re.Pattern[str]], ...] = tuple(
     )
 )
 
+_DISK = disks.TEXT
+"""A worker that could not write its outcome for want of a disk says so as its last word."""
+
+_CHECKS = frozenset({"test", "[", "[[", "mountpoint", "findmnt", "stat", "ls", "df", "grep", "nvidia-smi"})
+"""Commands in a setup line that ask whether a node is sound, so that their failure is the node's."""
+
 _DIED = re.compile(
     r"(?:srun: error: .*: tasks? [\d,\-]+|\.sh: line \d+: *\d+): *"
     r"(Killed|Segmentation fault|Aborted|Bus error|Terminated|Illegal instruction|Floating point exception)"
 )
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|[A-Z]\w*)(?::.*)?$")
-_LAUNCH_SIGNAL = 53
-"""SLURM reports exit 0:53 where it could not open the job's output file or folder."""
 _LONGEST = 300
-
-
-def judge(row: Row, log: str = "") -> Verdict:
-    """The cause of an ended row; `log` is what the job printed (its end is enough)."""
-    record = row.line()
-    if row.state in _BY_STATE:
-        return Verdict(_BY_STATE[row.state], (record,))
-    if row.signal == _LAUNCH_SIGNAL:
-        return Verdict(Cause.LAUNCH_FAILURE, (record, "SLURM could not open the job's output file on that node"))
-    if row.reason == "BadConstraints":
-        return Verdict(Cause.ERROR, (record, "no node of the cluster can ever satisfy the request"))
-    found = from_log(log) or from_exit(row.exit_code, row.signal)
-    return Verdict(found.cause, (record, *found.evidence))
 
 
 def from_log(log: str) -> Verdict | None:
     """The cause that the last run's text names, or None."""
     lines = log[max(log.rfind(MARK), 0) :].splitlines()
+    last = exception_line(lines)
+    of_disk = last is not None and _DISK.search(last) is not None
     for cause, pattern in _BY_TEXT:
+        if cause is Cause.LAUNCH_FAILURE and of_disk:
+            break  # a worker that waited for a stale handle in vain
         for line in reversed(lines):
             if pattern.search(line):
                 return Verdict(cause, (line.strip()[:_LONGEST],))
+    if last and of_disk:
+        return Verdict(Cause.NODE_FAILURE, (last,))
     for line in reversed(lines):
         if _DIED.search(line):
             return Verdict(Cause.KILLED, (line.strip()[:_LONGEST],))
-    last = exception_line(lines)
     return Verdict(Cause.ERROR, (last,)) if last else None
+
+
+def is_wrong_setup(line: str) -> bool:
+    """Whether this line of evidence tells of a setup line that failed and is no check of the node."""
+    _, sign, command = line.partition(SETUP_FAILED)
+    words = [word for word in command.split() if word != "!"]
+    return bool(sign and words) and words[0].rpartition("/")[2] not in _CHECKS
 
 
 def exception_line(lines: list[str]) -> str | None:

@@ -6,8 +6,8 @@ The same rules serve local GPUs, as nodes of one pool.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from jobs.words import Cause
@@ -50,15 +50,18 @@ class Exclusion:
 
 
 def excluded(
-    strikes: Iterable[Strike],
+    strikes: Sequence[Strike],
     pools: Pools,
     now: datetime,
     policy: Policy | None = None,
 ) -> Exclusion:
-    """Judge all nodes (one may be in several partitions); bad ones in none are left out: SLURM refuses such names."""
+    """Judge all nodes (one may be in several partitions); bad ones in none are left out: SLURM refuses such names.
+
+    `strikes`: in the order in which they were given.
+    """
     policy = policy or Policy()
     fresh: dict[str, list[Strike]] = defaultdict(list)
-    for strike in strikes:
+    for strike in in_order(strikes, now):
         if now - strike.at < policy.strike_lasts:
             fresh[strike.node].append(strike)
     known = {node for nodes in pools.partitions.values() for node in nodes}
@@ -82,6 +85,16 @@ def excluded(
     return Exclusion(
         nodes=frozenset(out), until=until, spared=frozenset(until) - out, stopped=dict(sorted(stopped.items()))
     )
+
+
+def in_order(strikes: Sequence[Strike], now: datetime) -> list[Strike]:
+    """The strikes with times that never run backwards: one that says to be later than a newer one, or than now, is of
+    before the clock was set back, and would keep its node out for as long besides."""
+    found = []
+    for strike in reversed(strikes):
+        now = min(now, strike.at)
+        found.append(replace(strike, at=now))
+    return found[::-1]
 
 
 def _sentence(

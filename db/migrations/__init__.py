@@ -1,1 +1,1 @@
-"""Alembic migrations of the store, run by db/migrate.py."""
+"""How does a store of an earlier version become one of this? Alembic migrations, run by db/migrate.py."""

@@ -1,1 +1,1 @@
-"""The kinds that ship with orch: one module each, with a `KIND` (jobs/kind.py)."""
+"""Which kinds of job ship with orch? One module each, with a `KIND` (jobs/kind.py)."""

@@ -6,10 +6,10 @@ from typing import Literal
 
 import msgspec
 
-from jobs import space
+from jobs import architectures
 from jobs.errors import BadInput
 from jobs.kind import JobKind
-from jobs.recipe import DEMO, METRICS, Count, Recipe, resources
+from jobs.training.recipe import DEMO, METRICS, Count, Recipe, resources
 
 
 class EvaluateConfig(Recipe, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -36,11 +36,11 @@ class EvaluateConfig(Recipe, frozen=True, kw_only=True, omit_defaults=True, forb
             )
         if self.architecture:
             try:
-                edges = space.parse(self.architecture)
+                edges = architectures.parse(self.architecture)
             except BadInput as error:
                 raise ValueError(str(error)) from None
             # one text for one architecture, so that it is one job however it was written
-            msgspec.structs.force_setattr(self, "architecture", space.text_of(edges))
+            msgspec.structs.force_setattr(self, "architecture", architectures.text_of(edges))
 
 
 KIND = JobKind(
@@ -48,7 +48,7 @@ KIND = JobKind(
     version=1,
     help="Train VGG19 or VGG19 with given shortcuts from scratch.",
     config=EvaluateConfig,
-    run="jobs.evaluation:evaluate",
+    run="jobs.shortcuts.evaluation:evaluate",
     resources=resources,
     presets={"demo": DEMO},
     metrics=METRICS,

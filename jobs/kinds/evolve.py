@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from jobs.kind import JobKind, Metric, Resources
-from jobs.recipe import DEMO, Positive, Recipe
+from jobs.kind import JobKind, Metric
+from jobs.resources import Resources
+from jobs.training.recipe import DEMO, Positive, Recipe
 
 
 class EvolveConfig(Recipe, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -28,9 +29,9 @@ def resources(config: Any) -> Resources:
 
 METRICS = (
     Metric(name="generation", label="generation"),
-    Metric(name="val_accuracy", label="best validation accuracy", unit="%"),
+    Metric(name="val_accuracy", label="best validation accuracy", unit="%", digits=2),
     Metric(name="params", label="its parameters", higher_is_better=False),
-    Metric(name="shortcuts", label="its shortcuts"),
+    Metric(name="shortcuts", label="its shortcuts", digits=1),
     Metric(name="front", label="architectures on the front"),
     Metric(name="evaluated", label="architectures evaluated"),
     Metric(name="failed", label="failed evaluations", higher_is_better=False),
@@ -41,9 +42,10 @@ KIND = JobKind(
     version=1,
     help="Evolve shortcut sets by NSGA-II on (validation accuracy, fewer parameters); every individual is a job.",
     config=EvolveConfig,
-    run="jobs.evolving:first",
+    run="jobs.shortcuts.evolving:first",
     resources=resources,
     presets={"demo": {**DEMO, "epochs": 1, "population": 4, "generations": 2}},
     metrics=METRICS,
     checkpoints=False,
+    spawns=("individual", "evolve-step"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.kind import JobKind
 from jobs.kinds.evolve import KIND as EVOLVE
 from jobs.kinds.evolve import METRICS, EvolveConfig, resources
-from jobs.recipe import Positive
+from jobs.training.recipe import Positive
 
 
 class EvolveStepConfig(EvolveConfig, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -19,7 +19,7 @@ KIND = JobKind(
     version=1,
     help="One step of an evolution (asked for by evolve and by the step before).",
     config=EvolveStepConfig,
-    run="jobs.evolving:step",
+    run="jobs.shortcuts.evolving:step",
     resources=resources,
     presets=EVOLVE.presets,
     metrics=METRICS,

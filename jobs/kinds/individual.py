@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from jobs.architectures import canonical
 from jobs.kind import JobKind, Metric
-from jobs.recipe import DEMO, METRICS, Positive, Recipe, resources
-from jobs.space import canonical
+from jobs.training.recipe import DEMO, METRICS, Positive, Recipe, resources
 
 
 class IndividualConfig(Recipe, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -24,11 +24,11 @@ KIND = JobKind(
     version=1,
     help="Train one architecture briefly on half of the train set and validate it on the other (asked for by evolve).",
     config=IndividualConfig,
-    run="jobs.evolving:individual",
+    run="jobs.shortcuts.evolving:individual",
     resources=resources,
     presets={"demo": {**DEMO, "epochs": 1}},
     metrics=(
-        Metric(name="val_accuracy", label="validation accuracy", unit="%", per_epoch=True),
+        Metric(name="val_accuracy", label="validation accuracy", unit="%", per_epoch=True, digits=2),
         *(metric for metric in METRICS if metric.name != "test_accuracy"),
     ),
 )

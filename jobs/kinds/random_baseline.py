@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from jobs.architectures import EDGES
 from jobs.kind import JobKind
-from jobs.recipe import DEMO, METRICS, Count, Recipe, resources
-from jobs.space import EDGES
+from jobs.training.recipe import DEMO, METRICS, Count, Recipe, resources
 
 LEAST, MOST = 4, 20
 """Range of the number of shortcuts where none is given: about that of the report's searched nets (5.8 to 18.9)."""
@@ -43,7 +43,7 @@ KIND = JobKind(
     version=1,
     help="Train VGG19 with random shortcuts from scratch, one architecture per seed.",
     config=RandomBaselineConfig,
-    run="jobs.evaluation:random_baseline",
+    run="jobs.shortcuts.evaluation:random_baseline",
     resources=resources,
     presets={"demo": DEMO},
     metrics=METRICS,

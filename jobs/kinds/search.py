@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from jobs.kind import JobKind, Metric, Resources
-from jobs.recipe import DEMO, METRICS, Positive, Rate, Recipe, resources
+from jobs.kind import JobKind, Metric
+from jobs.resources import Resources
+from jobs.training.recipe import DEMO, METRICS, Positive, Rate, Recipe, resources
 
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
@@ -18,7 +19,10 @@ class SearchConfig(Recipe, frozen=True, kw_only=True, omit_defaults=True, forbid
     method: Literal["A", "B"]
     """A: independent gates σ(α). B: a block's sources and "none" compete in a softmax."""
     order: Literal["first", "second"] = "first"
-    """second: through one virtual step of w, by a finite difference; about three times the work."""
+    """second: through one virtual step of w; about four times the work."""
+    hessian: Literal["none", "exact", "difference"] = "none"
+    """Of second order: the Hessian's product by differentiating twice (exact), or by DARTS's finite difference. Without
+    a word it is exact, which the job's key then says: results by the difference of orch 0.1.0 stay their own."""
     alpha_lr: Rate = 3e-4
     alpha_weight_decay: NotNegative = 1e-3
     zero_one: NotNegative = 0.0
@@ -34,6 +38,10 @@ class SearchConfig(Recipe, frozen=True, kw_only=True, omit_defaults=True, forbid
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.order == "second" and self.hessian == "none":
+            msgspec.structs.force_setattr(self, "hessian", "exact")
+        if self.order == "first" and self.hessian != "none":
+            raise ValueError("hessian is for order=second")
         if list(self.readouts) != sorted(set(self.readouts)) or (self.readouts and self.readouts[-1] > self.epochs):
             given = ", ".join(map(str, self.readouts))
             raise ValueError(f"readouts must rise and end within the {self.epochs} epochs (got {given})")
@@ -57,14 +65,14 @@ KIND = JobKind(
     version=1,
     help="Search shortcuts of VGG19 by gradient: method A (independent gates) or B (competition).",
     config=SearchConfig,
-    run="jobs.search:run",
+    run="jobs.shortcuts.search:run",
     resources=asked_for,
     presets={"demo": {**DEMO, "readouts": (1, 2, 3), "alpha_lr": 0.1}},
     metrics=(
-        Metric(name="val_accuracy", label="validation accuracy", unit="%", per_epoch=True),
+        Metric(name="val_accuracy", label="validation accuracy", unit="%", per_epoch=True, digits=2),
         Metric(name="gate_sum", label="Σg", per_epoch=True),
         Metric(name="entropy", label="entropy of the gates", unit="nat", per_epoch=True),
-        Metric(name="shortcuts", label="shortcuts", per_epoch=True),
+        Metric(name="shortcuts", label="shortcuts", per_epoch=True, digits=1),
         *(metric for metric in METRICS if metric.name != "shortcuts"),
     ),
 )

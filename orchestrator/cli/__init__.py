@@ -1,1 +1,1 @@
-"""The commands: one module each, imported only when called."""
+"""What can I type? The commands, one module each, imported only when called."""

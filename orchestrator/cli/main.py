@@ -11,15 +11,22 @@ from typing import Any
 import click
 
 from jobs.errors import OrchError
+from orchestrator import text
 
 COMMANDS = {
+    "init": "Write a commented study file to begin with.",
     "submit": "Enqueue jobs: one per seed; a repeat creates nothing.",
     "status": "What runs, what waits and why, what ended and how.",
     "show": "One job in full: config, attempts, executions, result.",
     "explain": "Why a job waits, or why it ended and what orch did.",
     "logs": "What a job printed (-f follows it).",
+    "run": "A job in the foreground; nothing is recorded.",
+    "diff": "What differs between two jobs, or a job and now.",
     "cancel": "Cancel jobs.",
-    "retry": "Run failed or cancelled jobs again.",
+    "retry": "Run failed or cancelled jobs again, or finished ones.",
+    "set": "Change the terms of jobs that are not finished.",
+    "drop": "Take results out of every table, with a reason.",
+    "keep": "Take a drop back.",
     "table": "Mean±std tables like Table 2.",
     "plot": "Figures 1-8, curves, pareto front, gantt.",
     "report": "One self-contained page with tables and figures.",
@@ -29,6 +36,7 @@ COMMANDS = {
     "import": "Take in results from a CSV or JSON lines file.",
     "export": "Write all results as CSV or JSON lines.",
     "rebuild": "Make the database anew from the run folders.",
+    "correct": "Results that an earlier orch took wrongly; --undo.",
     "clean": "Remove checkpoints and folders that nothing needs.",
 }
 
@@ -73,7 +81,7 @@ def command() -> None:
 
     \b
     Example:
-      orch submit random-baseline --seeds 10
+      orch submit random-baseline --seeds 10 --preset demo
       orch status
       orch table --out table2.md
 
@@ -83,6 +91,11 @@ def command() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Entry point: errors become one sentence and an exit code, never a traceback (70: our own defect)."""
+    with text.guarded():
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     try:
         code = command.main(args=arguments, prog_name="orch", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -91,7 +104,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        error.show(sys.stderr)  # guarded: it repeats what was typed
         sys.exit(2)
     except OrchError as error:
         _say(f"Error: {error}")
@@ -104,8 +117,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
         sys.exit(70)
 
 
-def _say(text: str) -> None:
-    click.echo(text, err=True)
+def _say(sentence: str) -> None:
+    click.echo(sentence, err=True)
 
 
 def _defect(error: Exception) -> None:

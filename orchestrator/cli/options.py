@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from orchestrator import text
+
 if TYPE_CHECKING:
     from db.store import Store
     from orchestrator.settings import Settings
 
+LOOKED_AT, SHOWN = 50, 5
+"""Newest attempts whose files a quick look checks, and odd files that it names."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -20,7 +25,7 @@ def store_option(function: F) -> F:
     return click.option(
         "--store",
         "store_path",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=click.Path(file_okay=False, readable=False, path_type=Path),
         help="The store's folder (default: ORCH_STORE, else .orch here or in the nearest parent).",
     )(function)
 
@@ -35,18 +40,76 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")(function)
 
 
-def open_store(store_path: Path | None) -> tuple[Store, Settings]:
-    """The store and its settings. Raises NoStore, StoreError, BadInput."""
-    from db.store import Store, locate
+def open_store(store_path: Path | None, *, looking: bool = False) -> tuple[Store, Settings]:
+    """The store and its settings. Raises NoStore, StoreError, BadInput.
+
+    `looking`: the command writes nothing, so another user's store is opened too where its owner lets the group look.
+    """
+    from db.admission import admit
+    from db.place import locate
+    from db.store import Store
     from orchestrator.settings import load
 
-    root = locate(store_path)
+    root = locate(store_path, looking=looking)
+    found = admit(root, looking=looking)
+    if found is not None and not found.mine:
+        return Store(root, looking=True), load(root, frozenset({found.owner}))
     settings = load(root)
-    return Store(root), settings
+    store = Store(root, looking=looking, group=settings.store.readable == "group")
+    say_what_is_damaged(store)
+    if not store.read_only:
+        _check_old_results(store)
+    return store, settings
+
+
+def _check_old_results(store: Store) -> None:
+    """Once after an update: numbers that an older rule took are looked at again, and a person is told."""
+    from db.corrections import any_unchecked
+
+    with store.read() as connection:
+        if not any_unchecked(connection):
+            return
+    from jobs.errors import StoreError
+    from orchestrator.upkeep.correcting import look_again
+
+    try:
+        for sentence in look_again(store).sentences():
+            click.echo(f"orch: {sentence}", err=True)
+    except StoreError as error:
+        click.echo(f"orch: results of an earlier orch could not be checked: {error}", err=True)
+
+
+def say_what_is_damaged(store: Store) -> None:
+    """The same truth from every command, on stderr: the journal is not whole, and all goes on."""
+    from db import audit
+
+    warning = audit.warning(store, refusing=False)
+    if warning:
+        click.echo(f"Warning: {warning}", err=True)
+
+
+def warn_of_odd_files(store: Store) -> None:
+    """What lies in the newest run folders and is passed over, on stderr."""
+    from db import attempts
+
+    with store.read() as connection:
+        newest = attempts.newest(connection, LOOKED_AT)
+    if not newest:
+        return
+    from orchestrator.supervision import oddities
+
+    found = oddities.of_attempts(store.layout, newest)
+    for odd in found[:SHOWN]:
+        click.echo(f"Warning: {odd.text()}", err=True)
+    if len(found) > SHOWN:
+        click.echo(f"Warning: and {len(found) - SHOWN} more files: see 'orch doctor'", err=True)
 
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
     import msgspec
 
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    document = text.json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    if "utf" not in (sys.stdout.encoding or "utf-8").lower():
+        document = text.ascii_json(document)
+    click.echo(document)

@@ -17,7 +17,7 @@ from orchestrator.cli.options import open_store, store_option, study_option
     show_default=True,
     help="The folder in which index.html is written.",
 )
-@click.option("--lang", default="en", show_default=True, help="Language of the tables' headings: en or ja.")
+@click.option("--lang", default="en", show_default=True, help="Language of its words: en or ja.")
 @study_option
 @store_option
 def command(out: Path, lang: str, study: str | None, store_path: Path | None) -> None:
@@ -27,15 +27,20 @@ def command(out: Path, lang: str, study: str | None, store_path: Path | None) ->
     Example:
       orch report --out report/
     """
-    from orchestrator.gathering import report_data
-    from orchestrator.looking import look
+    from jobs.files import now
     from orchestrator.report import page
+    from orchestrator.report.gathering import report_data
+    from orchestrator.supervision import hosts
     from orchestrator.tables.words import language
     from orchestrator.views.collect import study_of
+    from orchestrator.views.hosts import notes
+    from orchestrator.views.looking import look
 
     chosen = language(lang)
-    store, settings = open_store(store_path)
+    store, settings = open_store(store_path, looking=True)
     look(store, settings)
     with store.read() as connection:
         name = study_of(connection, study, settings)
-    click.echo(f"wrote {page.write(report_data(store, name), out, chosen)}", err=True)
+    others = hosts.others(store)
+    silent = notes(others, now(), hosts.asked(others, settings))
+    click.echo(f"wrote {page.write(report_data(store, name, silent, settings.store.quota), out, chosen)}", err=True)

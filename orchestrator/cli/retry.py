@@ -3,51 +3,91 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from orchestrator.cli.jobs import jobs_option, selection, study_meant
 from orchestrator.cli.options import json_option, open_store, print_json, store_option, study_option
+from orchestrator.cli.reported import REPORTED
+from orchestrator.cli.terms import TERMS, change_of
 
 
 @click.command(name="retry")
-@click.argument("jobs", nargs=-1, type=int)
-@click.option("--all", "every", is_flag=True, help="All failed jobs of the study (cancelled ones only by id).")
+@jobs_option
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint (default: from the start).")
+@click.option("--succeeded", is_flag=True, help="Finished jobs too: their numbers are in no table from now on.")
+@click.option("--with-dependents", is_flag=True, help="And the jobs that rest on them.")
+@click.option("--same-code", is_flag=True, help="Run the code that was submitted (default: a program's as it is now).")
+@click.option("--env", multiple=True, metavar="NAME=VALUE", help="A variable of a program's environment.")
 @click.option("--wait", is_flag=True, help="Show progress until nothing can move without you.")
+@click.option("--no-start", is_flag=True, help="Only write it down: start no supervisor.")
 @study_option
 @store_option
 @json_option
-@click.pass_context
 def command(
-    context: click.Context,
-    jobs: tuple[int, ...],
+    jobs: tuple[str, ...],
     every: bool,
+    filters: tuple[str, ...],
     resume: bool,
+    succeeded: bool,
+    with_dependents: bool,
+    same_code: bool,
+    env: tuple[str, ...],
     wait: bool,
+    no_start: bool,
     study: str | None,
     store_path: Path | None,
     as_json: bool,
+    **given: Any,
 ) -> None:
-    """Run failed or cancelled jobs again, as their next generation.
+    """Run failed or cancelled jobs again, as their next generation; finished ones with --succeeded.
+
+    --all means all failed jobs of the study (with --succeeded: all finished ones too), not the cancelled ones.
 
     \b
     Example:
       orch retry --all
+      orch retry 3-7 --mem 16G
+      orch retry --succeeded --filter lr=0.1
     """
-    from jobs.words import JobState
-    from orchestrator.changing import Selection, retry
-    from orchestrator.starting import ensure_supervisor
+    from msgspec.structs import replace
 
+    from db import canaries
+    from db.changes import Change
+    from jobs.words import JobState
+    from orchestrator.submitting.changing import Again, retry
+    from orchestrator.submitting.newterms import words
+    from orchestrator.submitting.planning import assignments
+    from orchestrator.submitting.program import given_environment
+    from orchestrator.supervision.starting import ensure_supervisor
+    from orchestrator.views.words import plural
+
+    change = replace(change_of(given), env=given_environment(assignments(env, "--env")))
     store, settings = open_store(store_path)
-    name = study or settings.study
-    ids = retry(store, Selection(ids=jobs, study=name, every=every, states=[JobState.FAILED]), resume=resume)
-    if ids:
+    name = study_meant(store, settings, study)
+    states = [JobState.FAILED, *([JobState.SUCCEEDED] if succeeded else [])]
+    again = Again(
+        resume=resume, succeeded=succeeded, with_dependents=with_dependents, same_code=same_code, change=change
+    )
+    ids = retry(store, settings, selection(jobs, filters, name, every, states), again)
+    if ids and not no_start:
         ensure_supervisor(store)
     if as_json:
         print_json({"retried": ids})
     else:
-        click.echo(f"retrying {len(ids)} jobs")
+        click.echo(f"retrying {plural(len(ids), 'job')}")
+        with store.read() as connection:
+            flocks = [one for one in canaries.opened(connection) if one.job in ids]
+        code = "the code that they were submitted with" if same_code else "the code as it is now, as it does"
+        terms = f", and with {words(change)}" if change != Change() else ""
+        for one in flocks:
+            many = f"{plural(one.behind, 'job')} {'follows' if one.behind == 1 else 'follow'}"
+            click.echo(f"  canary job {one.job} goes first: {many} when it works, with {code}{terms}")
     if wait:
-        from orchestrator.waiting import wait as wait_for
+        from orchestrator.views.waiting import wait as wait_for
 
-        context.exit(wait_for(store, name, quiet=as_json))
+        click.get_current_context().exit(wait_for(store, name, quiet=as_json))
+
+
+command.params += [*TERMS, *REPORTED]

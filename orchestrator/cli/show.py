@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobs.errors import BadInput
+from orchestrator.cli.jobs import is_one, shown, shown_option
 from orchestrator.cli.options import json_option, open_store, print_json, store_option
 
 if TYPE_CHECKING:
@@ -16,62 +17,124 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("job", type=int)
+@shown_option
 @click.option("--epoch", type=click.IntRange(min=0), help="Of a search: read the architecture out after this epoch.")
 @click.option("--tau", type=float, help="Of a search: read out at this threshold (default: the method's).")
+@click.option("--story", is_flag=True, help="What was decided and what happened, in order of time.")
 @json_option
 @store_option
-def command(job: int, epoch: int | None, tau: float | None, as_json: bool, store_path: Path | None) -> None:
-    """One job in full: config, attempts, executions, result. Times are UTC.
+def command(
+    jobs: tuple[str, ...],
+    filters: tuple[str, ...],
+    study: str | None,
+    epoch: int | None,
+    tau: float | None,
+    story: bool,
+    as_json: bool,
+    store_path: Path | None,
+) -> None:
+    """Jobs in full: config, attempts, executions, result. Times are UTC.
 
     Of a search job, --epoch and --tau read an architecture out of its history of α, without a new search.
 
     \b
     Example:
       orch show 3
+      orch show 3-7
+      orch show --filter lr=0.1
+      orch show 3 --story
       orch show 3 --epoch 100 --tau 0.6
     """
     from db import details
-    from orchestrator.looking import look
+    from orchestrator.views.looking import look
 
-    store, settings = open_store(store_path)
+    store, settings = open_store(store_path, looking=True)
     look(store, settings)
+    if story and (epoch is not None or tau is not None):
+        raise BadInput("--story tells what happened to a job, --epoch and --tau read a search out: give one of them")
+    ids = shown(store, settings, jobs, filters, study)
     with store.read() as connection:
-        detail = details.get(connection, job)
-    if epoch is not None or tau is not None:
-        _show_readout(store, detail, epoch, tau, as_json)
-        return
-    from orchestrator.views import job as view
-
-    folder = str(store.layout.job(job))
+        found = [details.get(connection, job) for job in ids]  # all of them are known before any is shown
+    told = []
+    for place, detail in enumerate(found):
+        if place and not as_json:
+            click.echo()
+        if story:
+            told.append(_show_story(store, detail.job.id, as_json))
+        elif epoch is not None or tau is not None:
+            told.append(_show_readout(store, detail, epoch, tau, as_json))
+        else:
+            told.append(_show(store, detail, as_json))
     if as_json:
-        print_json(view.as_json(detail, folder))
-        return
+        print_json(told[0] if is_one(jobs, filters) else told)
+
+
+def _show(store: Store, detail: Detail, as_json: bool) -> Any:
+    """Print it, or return its document."""
+    from orchestrator.views import job as view
+    from orchestrator.views import sent
+
+    folder = str(store.layout.job(detail.job.id))
+    last = sent.as_sent(store.layout, detail)
+    execution = _execution(store, detail) if not detail.job.imported else None
+    from orchestrator.views import program
+
+    if as_json:
+        told = {**view.as_json(detail, folder), "sent": sent.as_json(last)}
+        if detail.job.kind == "command" and not detail.job.imported:
+            told["program"] = program.as_json(detail.job, execution)
+        return told
     from jobs.files import now
     from orchestrator.views.collect import progress_of
     from orchestrator.views.tables import console
 
     out = console()
     at = now()
-    out.print(view.job(detail, folder, progress_of(store, detail, at), at, out.width))
+    more = {"sent": sent.text(detail, last), **program.of_kind(detail.job, execution, store.layout.code)}
+    if detail.job.kind == "command" and not detail.job.imported:
+        more |= program.facts(detail.job, execution, store.layout.code)
+    out.print(view.job(detail, folder, progress_of(store, detail, at), at, out.width, more))
+    return None
 
 
-def _show_readout(store: Store, detail: Detail, epoch: int | None, tau: float | None, as_json: bool) -> None:
+def _execution(store: Store, detail: Detail) -> Path | None:
+    from db import results
+
+    with store.read() as connection:
+        place = results.execution_path(connection, detail.job.id)
+    if place is None and detail.executions:  # none counts: the newest one tells how it was started
+        place = detail.executions[-1].attempt, detail.executions[-1].name
+    return store.layout.attempt(detail.job.id, place[0]) / place[1] if place is not None else None
+
+
+def _show_story(store: Store, job: int, as_json: bool) -> Any:
+    from db import story
+    from orchestrator.views import story as view
+
+    with store.read() as connection:
+        told = story.of_job(connection, store.layout.journal, job)
+    if as_json:
+        return view.as_json(job, told)
+    click.echo("\n".join(view.lines(job, told)))
+    return None
+
+
+def _show_readout(store: Store, detail: Detail, epoch: int | None, tau: float | None, as_json: bool) -> Any:
     found = _readout(store, detail, epoch, tau)
     if as_json:
-        print_json(found)
-        return
+        return found
     click.echo(
         f"job {found['job']} (method {found['method']}) after epoch {found['epoch']} at tau {found['tau']:g}: "
         f"{found['shortcuts']} shortcuts, {found['params'] / 1e6:.2f} M parameters"
     )
     click.echo(f"architecture {found['architecture']}: {found['text']}")
+    return None
 
 
 def _readout(store: Store, detail: Detail, epoch: int | None, tau: float | None) -> dict[str, Any]:
     """From the α of the execution that counts. Raises BadInput."""
     from db import results
-    from jobs.discretise import TAU, discretise, read_alpha
+    from jobs.shortcuts.discretise import TAU, discretise, read_alpha
     from orchestrator.tables.keys import defaults
     from orchestrator.views.job import readout
 

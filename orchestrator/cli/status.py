@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import json_option, open_store, print_json, store_option, study_option
+from orchestrator.cli.options import json_option, open_store, print_json, store_option, study_option, warn_of_odd_files
 
 if TYPE_CHECKING:
     from db.store import Store
@@ -43,15 +43,16 @@ def command(
         _nothing(store_path, study, as_json)
         return
     store, settings = opened
-    from orchestrator.looking import look
+    from orchestrator.views.looking import look
 
     look(store, settings)
+    warn_of_odd_files(store)
     if as_json:
         from orchestrator.views.collect import status_json
 
         print_json(status_json(store, settings, study))
     elif watch:
-        from orchestrator.watching import follow
+        from orchestrator.views.watching import follow
 
         follow(store, settings, study, EVERYTHING if everything else limit)
     else:
@@ -62,22 +63,24 @@ def _open(store_path: Path | None) -> tuple[Store, Settings] | None:
     from db.store import NoStore
 
     try:
-        return open_store(store_path)
+        return open_store(store_path, looking=True)
     except NoStore:
         return None
 
 
 def _nothing(store_path: Path | None, study: str | None, as_json: bool) -> None:
     """There is no store yet, which is no fault."""
-    from db.store import locate
+    from db.place import locate
     from jobs.words import JobState
     from orchestrator.settings import load
 
     if as_json:
-        name = study or load(locate(store_path)).study
+        name = study or load(locate(store_path, looking=True)).study
         print_json({"study": name, "counts": dict.fromkeys(JobState, 0), "supervisor": None, "jobs": []})
     else:
-        click.echo("no jobs yet, and no store: submit some, e.g. 'orch submit random-baseline --seeds 10'")
+        from orchestrator.views.show_status import FIRST
+
+        click.echo(f"no jobs yet, and no store: submit some, e.g. '{FIRST}'")
 
 
 def _show(store: Store, settings: Settings, study: str | None, limit: int | None) -> None:

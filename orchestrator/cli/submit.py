@@ -9,12 +9,18 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.options import json_option, print_json, store_option, study_option
+from orchestrator.cli.options import json_option, print_json, say_what_is_damaged, store_option, study_option
+from orchestrator.cli.programs import CODE, DEBUG, EXAMPLES, PROGRAM, check_debug
+from orchestrator.cli.reported import REPORTED, reported_of
+from orchestrator.cli.terms import LIMITS, TERMS, asked_for
+from orchestrator.jobids import parse, ranges
 
 GRAPH = "table2"
-HIDDEN = frozenset({"evolve-step", "individual"})
-"""Kinds that other jobs spawn; nobody submits them by hand."""
-OWN_OPTION = frozenset({"preset", "argv", "parameters", "search", "search_epoch", "repeat"})
+MOST_IDS = 20
+"""Ids that a sentence names one by one."""
+OWN_OPTION = frozenset(
+    {"preset", "argv", "folder", "parameters", "quoted", "name", "stop_signal", "search", "search_epoch", "repeat"}
+)
 """Config fields that other options set."""
 
 
@@ -24,13 +30,23 @@ class KindGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         from jobs.kind import kinds
 
-        return [*(name for name in kinds() if name not in HIDDEN), GRAPH]
+        spawned = {name for kind in kinds().values() for name in kind.spawns}
+        return [*(name for name in kinds() if name not in spawned), GRAPH]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from jobs.errors import BadInput
         from jobs.kind import kind_named
 
         if cmd_name == GRAPH:
             return _table2()
+        if cmd_name.endswith(".toml"):
+            from orchestrator.cli.submit_study import study_command
+
+            return study_command(cmd_name)
+        if "/" in cmd_name or cmd_name.lower().endswith((".toml", ".yaml", ".yml", ".json")):
+            raise BadInput(
+                f"'{cmd_name}' is no job kind, and a study file's name ends in .toml: 'orch init' writes one"
+            )
         return _kind_command(kind_named(cmd_name).name)
 
 
@@ -40,9 +56,9 @@ def command() -> None:
 
     \b
     Examples:
-      orch submit random-baseline --seeds 10
-      orch submit evaluate --architecture vgg19 --seeds 10
+      orch submit evaluate --architecture vgg19 --seeds 10 --preset demo
       orch submit command --seeds 5 -- python train.py --seed {seed}
+      orch submit study.toml --dry-run
       orch submit table2 --seeds 10 --dry-run
     """
 
@@ -52,27 +68,13 @@ COMMON: list[click.Option] = [
     click.Option(["--seed-list"], help="These seeds, like 0,3,7."),
     click.Option(["--preset"], help="report (Table 1) or demo (real training in seconds)."),
     click.Option(["--set", "sets"], multiple=True, metavar="KEY=VALUE", help="Any setting of the kind."),
-    click.Option(["--backend"], help="auto, local or slurm."),
     click.Option(["--device"], default="auto", show_default=True, help="auto, cpu or cuda."),
     click.Option(["--data-dir"], type=click.Path(path_type=Path), help="Where the data sets' files lie."),
-    click.Option(["--cpus"], type=int, help="CPU cores per job."),
-    click.Option(["--gpus"], type=int, help="GPUs per job."),
-    click.Option(["--mem"], help="Memory per job, like 8G."),
-    click.Option(["--gpu-mem"], help="Local GPU memory per job, like 4G (default: estimated): so many share a GPU."),
-    click.Option(["--time"], help="Time limit per job: minutes or HH:MM:SS."),
-    click.Option(["--jobs-per-gpu"], type=int, help="Share each local GPU between so many jobs."),
-    click.Option(["--checkpoint-every"], type=float, help="Seconds between checkpoints (0: every epoch)."),
-    click.Option(["--retry-oom-mem"], type=float, help="After out of memory, retry with so many times the memory."),
-    click.Option(["--partition"], help="SLURM partition."),
-    click.Option(["--account"], help="SLURM account."),
-    click.Option(["--qos"], help="SLURM quality of service."),
-    click.Option(["--constraint"], help="SLURM node features."),
-    click.Option(["--exclude"], help="SLURM nodes to keep away from."),
-    click.Option(["--nodes"], type=int, help="SLURM nodes per job."),
-    click.Option(["--sbatch"], multiple=True, metavar="KEY=VALUE", help="Any other sbatch parameter."),
+    *(*TERMS, *LIMITS),
     click.Option(["--wait"], is_flag=True, help="Show progress until nothing can move without you; 1 if one failed."),
     click.Option(["--dry-run"], is_flag=True, help="Say what would be created, create nothing."),
     click.Option(["--no-start"], is_flag=True, help="Only enqueue: start no supervisor."),
+    *DEBUG,
 ]
 
 
@@ -85,7 +87,7 @@ def _shared() -> list[click.Parameter]:
 def _kind_command(name: str) -> click.Command:
     import msgspec
 
-    from jobs.kind import kind_named
+    from jobs.kind import kind_named, origin
 
     kind = kind_named(name)
     fields = {field.name: field for field in msgspec.structs.fields(kind.config)}
@@ -109,14 +111,17 @@ def _kind_command(name: str) -> click.Command:
         parameters.append(click.Option(["--repeats"], type=int, default=1, help="Trainings per architecture."))
     if name == "command":
         parameters += [
-            click.Option(["--grid"], multiple=True, metavar="KEY=V1,V2", help="Sweep: {KEY} in the arguments."),
+            *PROGRAM,
+            *REPORTED,
             click.Argument(["argv"], nargs=-1, required=True, type=click.UNPROCESSED),
         ]
+    elif origin(name) is not None:
+        parameters.append(CODE)
     example = {
-        "command": "orch submit command --seeds 5 --name mine -- python train.py --seed {seed}",
-        "evaluate": "orch submit evaluate --architecture vgg19 --seeds 10",
-        "search": "orch submit search --method A --seeds 10",
-    }.get(name, f"orch submit {name} --seeds 10")
+        "command": "\n  ".join(EXAMPLES),
+        "evaluate": "orch submit evaluate --architecture vgg19 --seeds 10 --preset demo",
+        "search": "orch submit search --method A --seeds 10 --preset demo",
+    }.get(name, f"orch submit {name} --seeds 10" + (" --preset demo" if kind.presets.get("demo") else ""))
     about = inspect.cleandoc(kind.config.__doc__ or "")
     help_text = f"{kind.help}\n\n{about}\n\n\b\nExample:\n  {example}"
     return click.Command(
@@ -144,13 +149,16 @@ def _table2() -> click.Command:
 
 
 def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
-    from db.store import Store, locate
-    from jobs.kind import Asked
-    from orchestrator import enqueueing
-    from orchestrator.graph import epochs_of
-    from orchestrator.planning import assignments, memory_mb, minutes, seeds_of
+    from db.place import locate
+    from db.store import Store
+    from jobs.odd import to_text
     from orchestrator.settings import load
+    from orchestrator.submitting import enqueueing
+    from orchestrator.submitting.graph import epochs_of
+    from orchestrator.submitting.planning import assignments, seeds_of
+    from orchestrator.submitting.request import Request
 
+    check_debug(given)
     sets = assignments(given["sets"], "--set")
     values: dict[str, Any] = {
         key.removeprefix("set_"): value for key, value in given.items() if key.startswith("set_") and value is not None
@@ -160,57 +168,63 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
         raise click.UsageError(f"--{twice[0].replace('_', '-')} and --set {twice[0]} set the same: give one of them")
     values = _listed(kind, {**values, **sets})
     if kind == "command":
-        values["argv"] = list(given["argv"])
-    slurm = {name: given[name] for name in ("partition", "account", "qos", "constraint", "exclude", "nodes")}
-    slurm = {**assignments(given["sbatch"], "--sbatch"), **{k: v for k, v in slurm.items() if v is not None}}
-    options = {name: given[name] for name in ("jobs_per_gpu", "checkpoint_every", "retry_oom_mem")}
-    options = {name: value for name, value in options.items() if value is not None}
-    _check_options(options)
-    if slurm:
-        options["slurm"] = slurm
+        if "argv" in values:
+            raise click.UsageError("the command stands after --, not in --set argv")
+        values["argv"] = [to_text(word) for word in given["argv"]]
+    asked, options = asked_for(given)
+    after = parse([given["after"]]) if given.get("after") else []
     seeds = seeds_of(given["seeds"], given["seed_list"])
-    asked = Asked(
-        cpus=given["cpus"],
-        gpus=given["gpus"],
-        memory_mb=memory_mb(given["mem"]) if given["mem"] else None,
-        minutes=minutes(given["time"]) if given["time"] else None,
-        gpu_memory_mb=memory_mb(given["gpu_mem"], "--gpu-mem") if given["gpu_mem"] else None,
-    )
     dry = bool(given["dry_run"])
     root = locate(given["store_path"])
     settings = load(root)
-    request = enqueueing.Request(
+    request = Request(
         kind=kind,
         seeds=seeds,
         study=given["study"] or settings.study,
         preset=given["preset"] or settings.preset,
         values=values,
         backend=given["backend"] or settings.backend,
+        backend_named=bool(given["backend"]),
         device=given["device"],
         asked=asked,
         data_dir=given["data_dir"],
         options=options,
         grid=given.get("grid", ()),
+        zipped=given.get("zipped", ()),
+        after="after" if len(after) == 1 else "",
+        after_jobs=tuple(after),
         from_search=given.get("from_search"),
         search_epochs=epochs_of(given.get("search_epochs")),
         repeats=given.get("repeats", 1),
         match=given.get("match", "count+params"),
+        env=assignments(given.get("env", ()), "--env"),
+        reported=reported_of(given),
+        unused_ok=given.get("unused_ok", False),
+        live=given.get("code") == "live",
+        priority=given["priority"],
+        **{name: given[name] for name in ("canary", "max_running", "max_fails") if name in given},
     )
     if request.search_epochs and not request.from_search:
         raise click.UsageError("--epochs names read-outs of --from-search; the training's length is --set epochs=N")
+    if given["debug"]:
+        from orchestrator.submitting import debugging
+
+        context.exit(debugging.debug(root, settings, request, debugger=given["pdb"]))
     done = enqueueing.submit(root, settings, request, dry_run=dry)
     _say(done, request.study, request.preset, given, dry)
     if dry:
         return
     store = Store(root)
+    say_what_is_damaged(store)
+    _say_what_stays(store, done.ensured.existing, given["as_json"])
     if not given["no_start"]:
-        from orchestrator.starting import ensure_supervisor
+        from orchestrator.supervision.starting import ensure_supervisor
 
         ensure_supervisor(store)
     if given["wait"]:
-        from orchestrator.waiting import wait
+        from orchestrator.views.waiting import wait
 
-        context.exit(wait(store, request.study, quiet=given["as_json"]))
+        context.exit(wait(store, request.study, quiet=given["as_json"], only=done.ensured.ids))
 
 
 def _listed(kind: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -227,46 +241,59 @@ def _listed(kind: str, values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_options(options: dict[str, Any]) -> None:
-    from jobs.errors import BadInput
-
-    if options.get("jobs_per_gpu", 1) < 1:
-        raise BadInput(f"--jobs-per-gpu must be at least 1 (got {options['jobs_per_gpu']})")
-    if options.get("checkpoint_every", 0) < 0:
-        raise BadInput(f"--checkpoint-every must not be negative (got {options['checkpoint_every']})")
-    if not 1 < options.get("retry_oom_mem", 2) <= 10:
-        raise BadInput(f"--retry-oom-mem must be above 1 and at most 10 (got {options['retry_oom_mem']})")
-
-
 def _say(done: Any, study: str, preset: str, given: dict[str, Any], dry: bool) -> None:
-    from orchestrator.views.words import plural
+    from orchestrator.views.words import listed, plural
 
     ensured = done.ensured
     if given["as_json"]:
-        print_json({"created": list(ensured.created), "existing": list(ensured.existing)})
+        changed = {"changed": list(done.changed.jobs)} if done.changed.jobs else {}
+        print_json({"created": list(ensured.created), "existing": list(ensured.existing), **changed})
         return
     for line in done.planned:
         click.echo(f"  {line.what}: {line.count} jobs ({line.new} new), {line.epochs} epochs of training")
     if done.planned and preset == "report":
-        from orchestrator.estimating import gpu_hours
+        from orchestrator.submitting.estimating import gpu_hours
 
         click.echo(f"  about {gpu_hours(done.planned):.1f} GPU hours in all (an estimate: docs/benchmarks.md)")
     would = "would create" if dry else "created"
+    if done.unused:
+        click.echo(f"note: without effect, since the jobs run on this host: {listed(done.unused)}", err=True)
     text = f"{would} {plural(len(ensured.created), 'job')} in study '{study}' on {done.backend}"
     if ensured.created:
-        text += f" ({_ranges(ensured.created)})"
+        text += f" ({ranges(ensured.created)})"
     if ensured.existing:
         text += f"; {len(ensured.existing)} existed already"
     click.echo(text)
+    if done.changed.jobs:
+        from orchestrator.submitting.newterms import words
+
+        ids = ranges(done.changed.jobs)
+        click.echo(f"  {'would change' if dry else 'changed'} how job {ids} is run: {words(done.change)}")
+        if where := done.changed.where():
+            click.echo(f"  {where}")
+    for remark in done.remarks:
+        click.echo(f"  {remark}")
+    if dry and done.commands:
+        for line in done.commands:
+            click.echo(f"  {line}")
+        if done.more_commands:
+            click.echo(f"  … and {done.more_commands} more")
 
 
-def _ranges(ids: Sequence[int]) -> str:
-    """1-3, 7"""
-    parts: list[list[int]] = []
-    for job in sorted(ids):
-        if parts and job == parts[-1][1] + 1:
-            parts[-1][1] = job
-        else:
-            parts.append([job, job])
-    shown = [f"{a}-{b}" if a != b else str(a) for a, b in parts[:6]]
-    return ", ".join(shown) + (", …" if len(parts) > 6 else "")
+def _say_what_stays(store: Any, existing: Sequence[int], as_json: bool) -> None:
+    """A submit makes sure that jobs exist: what was cancelled or has failed is run again by a retry alone."""
+    from db import jobs
+    from jobs.words import JobState
+
+    verbs = {JobState.CANCELLED: ("was cancelled", "were cancelled"), JobState.FAILED: ("failed", "failed")}
+    with store.read() as connection:
+        found = jobs.in_states(connection, existing, list(verbs)) if existing else {}
+    for state, ids in found.items():
+        if ids:
+            several = len(ids) > 1
+            which = " ".join(map(str, ids)) if len(ids) <= MOST_IDS else "ID ..."
+            click.echo(
+                f"{'jobs' if several else 'job'} {ranges(ids)} {verbs[state][several]} before: 'orch retry {which}' "
+                f"runs {'them' if several else 'it'} again",
+                err=as_json,
+            )

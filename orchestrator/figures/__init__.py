@@ -1,4 +1,4 @@
-"""The report's figures and a few more; matplotlib is imported on use only."""
+"""Where does a picture come from? The report's figures and a few more; matplotlib is imported on use only."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.errors import BadInput
-from jobs.files import write_bytes
-from orchestrator.figures import alpha, curves, gantt, graph, scatter
-from orchestrator.figures.data import AlphaMap, FigureData, NothingToDraw, alpha_maps
-from orchestrator.figures.style import save, styled
+from jobs.files import publish
+from orchestrator.figures import alpha, curves, gantt, general, graph, scatter
+from orchestrator.figures.data import AlphaMap, Axes, FigureData, NothingToDraw, alpha_maps
+from orchestrator.figures.speech import translate
+from orchestrator.figures.style import fit, save, styled
+from orchestrator.tables.words import Language
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "FORMATS", "AlphaMap", "FigureData", "NothingToDraw", "alpha_maps", "draw", "image"]
+__all__ = ["FIGURES", "FORMATS", "AlphaMap", "Axes", "FigureData", "NothingToDraw", "alpha_maps", "draw", "image"]
 
 FIGURES: Mapping[str, tuple[str, Callable[[FigureData], Figure]]] = {
     "fig1": ("accuracy against parameters", scatter.parameters),
@@ -30,29 +32,39 @@ FIGURES: Mapping[str, tuple[str, Callable[[FigureData], Figure]]] = {
     "graph": ("the architectures of the chosen jobs", graph.graphs),
     "alpha": ("the gates of the chosen searches", alpha.maps),
     "curves": ("learning curves with a band over seeds", curves.learning),
+    "bars": ("means of any study with seeds, intervals and n", general.bars),
+    "box": ("the spread over seeds of any study", general.boxes),
+    "scatter": ("the seeds of any study against a parameter or another number", general.scatter),
+    "heatmap": ("means over two parameters", general.heatmap),
     "pareto": ("the Pareto front of accuracy and parameters", scatter.pareto),
     "gantt": ("executions by node, with causes", gantt.gantt),
 }
 """Name → (what it shows, how it is drawn)."""
 FORMATS = ("png", "svg", "pdf")
+GENERAL = frozenset({"bars", "box", "scatter", "heatmap"})
+"""Whose legends are a parameter's values."""
 
 
-def image(name: str, data: FigureData, format: str) -> bytes:
-    """A figure as a file's bytes. Raises BadInput (name, format, mixed data sets), NothingToDraw."""
+def image(name: str, data: FigureData, format: str, lang: Language = "en") -> bytes:
+    """A figure as a file's bytes. Raises BadInput (name, format, mixed data sets, no font), NothingToDraw."""
     if name not in FIGURES:
         near = get_close_matches(name, FIGURES, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known figures: {', '.join(FIGURES)}"
         raise BadInput(f"unknown figure '{name}': {hint}")
     if format not in FORMATS:
         raise BadInput(f"cannot draw a figure as '{format}': end the file in .{', .'.join(FORMATS)}")
-    with styled():
-        return save(FIGURES[name][1](data), format)
+    with styled(lang):
+        figure = FIGURES[name][1](data)
+        if lang == "ja":
+            translate(figure, legends=name not in GENERAL)
+        fit(figure, lang)
+        return save(figure, format)
 
 
-def draw(name: str, data: FigureData, out: Path) -> None:
+def draw(name: str, data: FigureData, out: Path, lang: Language = "en") -> None:
     """Draw a figure into a file; its suffix says the format. Raises BadInput, also where `out` cannot be written."""
-    content = image(name, data, out.suffix.removeprefix(".").lower())
+    content = image(name, data, out.suffix.removeprefix(".").lower(), lang)
     try:
-        write_bytes(out, content, durable=False)
+        publish(out, content)
     except OSError as error:
         raise BadInput(f"cannot write '{out}': {error.strerror}; choose another --out") from None

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from math import ceil
 from typing import TYPE_CHECKING
 
+from jobs.architectures import BLOCKS, EDGES, STAGES
 from jobs.errors import BadInput
-from jobs.space import BLOCKS, EDGES, STAGES
 from orchestrator.figures.data import AlphaMap, FigureData, NothingToDraw
 from orchestrator.figures.style import BLACK, canvas, heading
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
-from math import isfinite
+from math import isfinite, nan
 from typing import TYPE_CHECKING, TypeVar
 
 from db.rows import Curve, ResultRow
@@ -17,17 +17,21 @@ from orchestrator.figures.style import (
     canvas,
     colour,
     heading,
+    named,
     title,
     whole_numbers,
     words,
 )
-from orchestrator.statistics import summarize
-from orchestrator.tables.cells import ACCURACY, split
+from orchestrator.tables.cells import ACCURACY, replicate, split
+from orchestrator.tables.keys import check, text, value
+from orchestrator.tables.statistics import summarize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+PIECES = 3
+"""So many different n of one curve are told by their epochs."""
 MARKS = 8
 """So many marks stand on a curve: they tell the curves apart in grey."""
 Look = tuple[str, str, str]
@@ -66,28 +70,53 @@ def search(data: FigureData) -> Figure:
 def learning(data: FigureData) -> Figure:
     """Any per-epoch metric: mean over the seeds of a group, with a band of ± std."""
     metric = data.metric
-    split_groups = _groups(data, data.curves, metric, _name)
-    groups = {f"{name}, {told}" if told else name: members for (name, told), members in split_groups.items()}
+    rows = {row.job: row for row in data.rows}
+    hue, facet = data.axes.hue, data.axes.facet
+    check([key for key in (hue, facet) if key], data.rows, "key")
+
+    def name_of(curve: Curve) -> str:
+        return f"{words(hue)} {text(value(rows[curve.job], hue))}" if hue else _name(curve)
+
+    def panel_of(curve: Curve) -> str:
+        return f"{words(facet)} {text(value(rows[curve.job], facet))}" if facet else curve.kind
+
+    split_groups = _groups(data, data.curves, metric, lambda curve: (panel_of(curve), name_of(curve)))
+    groups = {(place, f"{name}, {told}" if told else name): it for ((place, name), told), it in split_groups.items()}
     if not groups:
         have = sorted({name for curve in data.curves for _, values in curve.points for name in values})
         known = f" (known: {', '.join(have)})" if have else ""
         raise NothingToDraw(f"nothing to draw: no job has reported the per-epoch metric '{metric}'{known}")
-    kinds = sorted({members[0].kind for members in groups.values()})
-    figure = canvas(8.4, 0.8 + 2.9 * len(kinds))
-    for line, kind in enumerate(kinds):
-        axes = figure.add_subplot(len(kinds), 1, line + 1)
-        own = {name: members for name, members in groups.items() if members[0].kind == kind}
+    shown = named(metric, data.rows)
+    places = sorted({place for place, _ in groups}, key=_natural)
+    figure = canvas(8.4, 0.8 + 2.9 * len(places))
+    for line, place in enumerate(places):
+        axes = figure.add_subplot(len(places), 1, line + 1)
+        if facet:
+            axes.set_title(place, fontsize=9)
+        own = {name: members for (one, name), members in groups.items() if one == place}
         for index, name in enumerate(sorted(own, key=_natural)):
             look = (colour(index), DASHES[index // 7 % len(DASHES)], MARKERS[index % len(MARKERS)])
             _band(axes, own[name], metric, name, look)
         whole_numbers(axes)
         axes.set_xlabel("epoch")
-        axes.set_ylabel(words(metric) + (" (%)" if metric.endswith("accuracy") else ""))
+        axes.set_ylabel(f"{shown} (%)" if shown == words(metric) and _in_percent(metric, groups) else shown)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=3.0)
     n = sum(len(members) for members in groups.values())
     number = f"{n} job{'s' if n > 1 else ''}"
-    heading(figure, f"Learning curves: {words(metric)}", f"{data.setting()}, n = {number}{_bands(groups)}")
+    heading(
+        figure,
+        f"Learning curves: {shown}",
+        f"{data.setting()}, n = {number}{_bands(groups)}",
+    )
     return figure
+
+
+def _in_percent(metric: str, groups: Mapping[Key, Sequence[Curve]]) -> bool:
+    """Accuracies of a kind that declares any in percent are percent; what a program calls so may be a fraction."""
+    from jobs.kind import kinds
+
+    percent = {name for name, kind in kinds().items() if any(one.unit == "%" for one in kind.metrics)}
+    return metric.endswith("accuracy") and {one.kind for members in groups.values() for one in members} <= percent
 
 
 def _groups(
@@ -99,6 +128,7 @@ def _groups(
         if any(_finite(values, metric) is not None for _, values in curve.points):
             coarse.setdefault(key(curve), {})[curve.job] = curve
     rows: dict[Key, list[ResultRow]] = {}
+    original = {row.job: row for row in data.rows}
     of_job = {job: one for one, members in coarse.items() for job in members}
     for row in data.rows:
         if row.job in of_job:
@@ -110,7 +140,12 @@ def _groups(
         for told, same in split(rows.get(one, [])):
             given = {name: value for name, value in told.items() if value not in ("false", "")}
             shown = ", ".join(name if value == "true" else f"{name} {value}" for name, value in given.items())
-            found.setdefault((one, shown), []).extend(members[row.job] for row in same)
+            # of jobs that a parameter `seed` made one run, the first stands for all
+            runs: dict[int | str, int] = {}
+            for row in same:
+                draw = replicate(original[row.job])
+                runs.setdefault(draw if isinstance(draw, str) else row.job, row.job)
+            found.setdefault((one, shown), []).extend(members[job] for job in runs.values())
     return found
 
 
@@ -129,8 +164,8 @@ def _name(curve: Curve) -> str:
         parts.append("pretrained")
     if config.get("architecture"):
         parts.append(str(config["architecture"])[:24])
-    if config.get("name"):
-        parts.append(str(config["name"]))
+    if curve.label or config.get("name"):
+        parts.append(curve.label or str(config["name"]))
     return " ".join(part for part in parts if part)
 
 
@@ -140,6 +175,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _band(axes: Axes, members: Sequence[Curve], metric: str, name: str, look: Look) -> None:
+    """Mean and ± std over the members, where all of them have a value; thin and without a band where some do not."""
     by_epoch: dict[int, list[float]] = {}
     for curve in members:
         for epoch, values in curve.points:
@@ -149,24 +185,39 @@ def _band(axes: Axes, members: Sequence[Curve], metric: str, name: str, look: Lo
     epochs = sorted(by_epoch)
     summaries = [summarize(by_epoch[epoch]) for epoch in epochs]
     centre = [summary.mean or 0.0 for summary in summaries]
-    spread = [summary.std or 0.0 for summary in summaries]
+    whole = [summary.n == len(members) for summary in summaries]
     shade, dashes, marker = look
+    if not all(whole):
+        axes.plot(epochs, centre, dashes, color=shade, linewidth=0.7, alpha=0.7)
     axes.plot(
         epochs,
-        centre,
+        [one if all_there else nan for one, all_there in zip(centre, whole, strict=True)],
         dashes,
         color=shade,
         marker=marker,
         markersize=4.5,
         markevery=-(-len(epochs) // MARKS),
-        label=f"{name} (n = {len(members)})",
+        label=f"{name} ({counted([(epoch, summary.n) for epoch, summary in zip(epochs, summaries, strict=True)])})",
     )
-    if len(members) > 1 and len(epochs) == 1:
-        axes.errorbar(epochs, centre, yerr=spread, fmt="none", ecolor=shade, capsize=3)  # a band would have no width
-    elif len(members) > 1:
+    if len(members) == 1:
+        return
+    spread = [summary.std or 0.0 for summary in summaries]
+    if sum(whole) == 1:  # a band would have no width
+        at = whole.index(True)
+        axes.errorbar(epochs[at], centre[at], yerr=spread[at], fmt="none", ecolor=shade, capsize=3)
+    else:
         low = [one - std for one, std in zip(centre, spread, strict=True)]
         high = [one + std for one, std in zip(centre, spread, strict=True)]
-        axes.fill_between(epochs, low, high, color=shade, alpha=0.18, linewidth=0)
+        axes.fill_between(epochs, low, high, where=whole, color=shade, alpha=0.18, linewidth=0)
+
+
+def counted(counts: Sequence[tuple[int, int]]) -> str:
+    """'n = 3', or 'n = 3, from epoch 6: 2' where a curve ends: of (epoch, how many have a value there), ascending."""
+    pieces = [pair for at, pair in enumerate(counts) if at == 0 or counts[at - 1][1] != pair[1]]
+    if len(pieces) > PIECES:
+        found = {n for _, n in counts}
+        return f"n = {min(found)} to {max(found)}"
+    return ", ".join([f"n = {pieces[0][1]}", *(f"from epoch {epoch}: {n}" for epoch, n in pieces[1:])])
 
 
 def _finite(values: Mapping[str, float | None], metric: str) -> float | None:

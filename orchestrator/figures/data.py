@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from db.rows import Curve, ResultRow, Span
-from jobs.discretise import AlphaLine, discretise
 from jobs.errors import BadInput
 from jobs.records import Edge
+from jobs.shortcuts.discretise import AlphaLine, discretise
+from orchestrator.tables.cells import ACCURACY
 from orchestrator.tables.keys import setting
 from orchestrator.tables.render import DATASETS
 
@@ -35,6 +36,16 @@ class AlphaMap:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Axes:
+    """What a person asks a figure to show; empty: what fits best."""
+
+    x: str = ""
+    y: str = ""
+    hue: str = ""
+    facet: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FigureData:
     """The rows of one study (or what a filter left of it), and what else its figures need."""
 
@@ -44,6 +55,8 @@ class FigureData:
     alphas: Sequence[AlphaMap] = ()
     metric: str = "test_accuracy"
     """Of `curves` and `pareto`."""
+    axes: Axes = Axes()
+    """Of figures of any study."""
 
     def setting(self) -> str:
         """'study NAME, CIFAR-10, preset report': stands in every title.
@@ -85,3 +98,12 @@ def alpha_maps(row: ResultRow, lines: Sequence[AlphaLine], epochs: Sequence[int]
         )
         for line in chosen
     ]
+
+
+def reported(curves: Sequence[Curve]) -> str:
+    """The metric that is drawn where nobody names one: the study's own, else the one that most curves have."""
+    counts: dict[str, int] = {}
+    for curve in curves:
+        for name in dict.fromkeys(name for _, values in curve.points for name in values):
+            counts[name] = counts.get(name, 0) + 1
+    return ACCURACY if ACCURACY in counts or not counts else max(counts, key=lambda name: counts[name])

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from db.rows import ResultRow
+from jobs.architectures import BLOCKS, LONG_SPAN, STAGES
 from jobs.errors import BadInput
 from jobs.records import Edge
-from jobs.space import BLOCKS, LONG_SPAN, STAGES
 from orchestrator.figures.data import FigureData, NothingToDraw
 from orchestrator.figures.style import BLACK, GREY, VERMILION, canvas, heading
 

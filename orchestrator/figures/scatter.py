@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.figures.data import FigureData, NothingToDraw
 from orchestrator.figures.style import BLACK, GREY, MARKERS, METHODS, canvas, colour, title, whole_numbers, words
-from orchestrator.statistics import Line, deviation, mean, regress
 from orchestrator.tables.cells import ACCURACY, Cell
 from orchestrator.tables.keys import number
-from orchestrator.tables.render import row_name, variant_text
+from orchestrator.tables.regression import Line, regress
+from orchestrator.tables.statistics import deviation, mean
 from orchestrator.tables.table2 import BASELINE, RANDOM, Row, build
+from orchestrator.tables.words import row_name, variant_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
 
 LABELS = {"params_m": "parameters (M)", "shortcuts": "number of shortcuts"}
 FILLS: tuple[Literal["full", "left", "bottom"], ...] = ("full", "left", "bottom")
-UNITS = {"params_m": "% per M", "shortcuts": "% per shortcut"}
+UNITS = {"params_m": "points per M", "shortcuts": "points per shortcut"}
+"""Of a slope: accuracies differ by percentage points."""
 NO_ARCHITECTURE = frozenset({"search", "evolve", "evolve-step"})
 """A search's accuracy is that of its supernet, with all shortcuts at once; a step of the evolution only repeats its
 best individual's."""
+
+
+Search = tuple[str, int | str]
+"""What a point's draw is named by: its search where that is known, else its seed."""
+Training = tuple[Search, Hashable]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +44,8 @@ class Cloud:
     random: bool
     x: tuple[float, ...]
     y: tuple[float, ...]
+    trainings: tuple[Training, ...]
+    """Which training each point is: read-outs of a search that found the same architecture are one."""
 
 
 def parameters(data: FigureData) -> Figure:
@@ -106,8 +115,9 @@ def clouds(rows: Sequence[Row], metric: str) -> list[Cloud]:
     found = []
     for row in rows:
         for cell, random in ((row.cell, row.architecture == RANDOM), (row.random, True)):
-            x, y = _points(cell, metric)
-            if x:
+            points = _points(cell, metric)
+            if points:
+                trainings, x, y = zip(*points, strict=True)
                 series = ", ".join(part for part in (row.architecture, variant_text(row)) if part)
                 found.append(
                     Cloud(
@@ -115,8 +125,9 @@ def clouds(rows: Sequence[Row], metric: str) -> list[Cloud]:
                         method=row.architecture,
                         series=series,
                         random=random,
-                        x=tuple(x),
-                        y=tuple(y),
+                        x=x,
+                        y=y,
+                        trainings=trainings,
                     )
                 )
     return found
@@ -134,8 +145,11 @@ def _scatter(data: FigureData, metric: str, what: str) -> Figure:
     markers = {row_name(row): _marker(row, epochs) for row in table.rows}
     series = sorted({(cloud.method, cloud.series) for cloud in found})
     order = {name: [s for m, s in series if m == method].index(name) for method, name in series}
+    drawn: set[tuple[str, bool, Training]] = set()
     for cloud in found:
-        _draw_cloud(axes, cloud, markers[cloud.name], order[cloud.series])
+        new = [(cloud.series, cloud.random, training) not in drawn for training in cloud.trainings]
+        _draw_cloud(axes, cloud, markers[cloud.name], order[cloud.series], new)
+        drawn |= {(cloud.series, cloud.random, training) for training in cloud.trainings}
     bottom, top = axes.get_ylim()
     for _, name in series:
         for random in (False, True):
@@ -153,13 +167,13 @@ def _scatter(data: FigureData, metric: str, what: str) -> Figure:
     return figure
 
 
-def _draw_cloud(axes: Axes, cloud: Cloud, marker: str, order: int) -> None:
-    """Small marks for architectures, a large one for mean ± std; random ones are hollow, further series half filled."""
+def _draw_cloud(axes: Axes, cloud: Cloud, marker: str, order: int, new: Sequence[bool]) -> None:
+    """Small marks for `new` trainings, a large one for mean ± std; random ones hollow, further series half filled."""
     shade = METHODS.get(cloud.method, GREY)
     face = "white" if cloud.random else shade
     axes.scatter(
-        cloud.x,
-        cloud.y,
+        [x for x, once in zip(cloud.x, new, strict=True) if once],
+        [y for y, once in zip(cloud.y, new, strict=True) if once],
         s=12,
         marker=marker,
         alpha=0.55,
@@ -199,10 +213,9 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 def _draw_line(axes: Axes, found: Sequence[Cloud], order: int, metric: str) -> None:
-    """The least-squares line over the architectures of a series, with its slope's 95 % interval in the legend."""
-    x = [value for cloud in found for value in cloud.x]
-    y = [value for cloud in found for value in cloud.y]
-    line = regress(x, y)
+    """The least-squares line over the distinct trainings of a series, with its slope's 95 % interval in the legend."""
+    x, y, searches = distinct(found)
+    line = regress(x, y, searches)
     if line is None or found[0].method == BASELINE:
         return
     method, random = found[0].method, found[0].random
@@ -218,29 +231,47 @@ def _draw_line(axes: Axes, found: Sequence[Cloud], order: int, metric: str) -> N
         zorder=3,
         label=f"{name}: {slope_text(line, UNITS[metric])}",
     )
-    if not random:
-        low = [line.at(end) - line.band(end) for end in ends]
-        high = [line.at(end) + line.band(end) for end in ends]
+    halves = [half for end in ends if (half := line.band(end)) is not None]
+    if not random and len(halves) == len(ends):
+        low = [line.at(end) - half for end, half in zip(ends, halves, strict=True)]
+        high = [line.at(end) + half for end, half in zip(ends, halves, strict=True)]
         axes.fill_between(ends, low, high, color=shade, alpha=0.12, linewidth=0)
 
 
 def slope_text(line: Line, unit: str) -> str:
-    """'slope 0.31 (0.12 to 0.50) % per M'."""
-    slope, low, high = (
-        f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-        for value in (line.slope, line.interval.low, line.interval.high)
-    )
-    return f"slope {slope} ({low} to {high}) {unit}".replace("-", "−")
+    """'slope 0.31 (0.12 to 0.50) points per M'; without an interval it says of how many searches it is."""
+    shown = f"slope {_short(line.slope)}"
+    if line.interval is None:
+        few = f"{line.clusters} search{'es' if line.clusters > 1 else ''}"
+        return f"{shown} {unit}, no interval: {few}".replace("-", "−")
+    return f"{shown} ({_short(line.interval.low)} to {_short(line.interval.high)}) {unit}".replace("-", "−")
 
 
-def _points(cell: Cell | None, metric: str) -> tuple[list[float], list[float]]:
-    x, y = [], []
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _points(cell: Cell | None, metric: str) -> list[tuple[Training, float, float]]:
+    """(training, x, accuracy) of each architecture of a cell."""
+    found: list[tuple[Training, float, float]] = []
     for unit in cell.units if cell is not None else ():
         one, accuracy = unit.value(metric), unit.value(ACCURACY)
-        if one is not None and accuracy is not None:
-            x.append(one)
-            y.append(accuracy)
-    return x, y
+        if one is None or accuracy is None:
+            continue
+        search: Search = ("seed", unit.seed) if unit.search is None else ("search", unit.search)
+        row = unit.rows[0]
+        found.append(((search, (one, accuracy) if row.edges is None else row.edges), one, accuracy))
+    return found
+
+
+def distinct(found: Sequence[Cloud]) -> tuple[list[float], list[float], list[Search]]:
+    """x, accuracy and search of every distinct training of these clouds; of one trained in several, the mean."""
+    points: dict[Training, list[tuple[float, float]]] = {}
+    for cloud in found:
+        for training, *point in zip(cloud.trainings, cloud.x, cloud.y, strict=True):
+            points.setdefault(training, []).append((point[0], point[1]))
+    x = [mean([one for one, _ in same]) for same in points.values()]
+    return x, [mean([one for _, one in same]) for same in points.values()], [search for search, _ in points]
 
 
 def _marker(row: Row, epochs: Sequence[int]) -> str:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from unicodedata import east_asian_width
+
+from db.rows import ResultRow
+from orchestrator.figures.speech import font
+from orchestrator.tables.declared import called
+from orchestrator.tables.words import Language
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,14 +48,20 @@ _SETTINGS: dict[str, Any] = {
 
 
 @contextmanager
-def styled() -> Iterator[None]:
-    """Everything drawn inside looks like orch's figures, whatever the user's matplotlibrc says."""
+def styled(lang: Language = "en") -> Iterator[None]:
+    """Everything drawn inside looks like orch's figures, whatever the user's matplotlibrc says.
+
+    Raises BadInput where no font has the language's signs.
+    """
     import matplotlib
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         settings: MutableMapping[Any, Any] = matplotlib.rcParams
         settings.update(_SETTINGS)
+        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # that a font has no bold is no news
+        if lang == "ja":
+            settings["font.family"] = [font(), "DejaVu Sans"]
         yield
 
 
@@ -57,6 +70,27 @@ def canvas(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def fit(figure: Figure, lang: Language = "en") -> None:
+    """Break the heading and the line of details where they are wider than the figure, between two of their words."""
+    for text in (figure._suptitle, figure._supxlabel):  # type: ignore[attr-defined]
+        if text is not None:
+            room = figure.get_figwidth() * 72 * 0.97 / (text.get_fontsize() * (0.5 if lang == "ja" else 0.53))
+            text.set_text("\n".join(piece for line in text.get_text().split("\n") for piece in _broken(line, room)))
+
+
+def _broken(line: str, room: float) -> Iterator[str]:
+    """Pieces of a line, each at most `room` half-width signs wide where it has a blank to break at."""
+    piece, used = "", 0
+    for word in line.split(" "):
+        width = sum(2 if east_asian_width(sign) in "WF" else 1 for sign in word)
+        if piece and used + 1 + width > room:
+            yield piece
+            piece, used = word, width
+        else:
+            piece, used = (f"{piece} {word}", used + 1 + width) if piece else (word, width)
+    yield piece
 
 
 def save(figure: Figure, format: str) -> bytes:
@@ -92,6 +126,12 @@ def whole_numbers(axes: Axes) -> None:
 def words(metric: str) -> str:
     """A metric's name in a label: 'validation accuracy' for `val_accuracy`."""
     return metric.replace("_", " ").replace("val ", "validation ")
+
+
+def named(metric: str, rows: Iterable[ResultRow]) -> str:
+    """What an axis calls a metric: as it was declared ('Test accuracy (%)'), else its name in words."""
+    found = called(metric, rows)
+    return words(metric) if found == metric else found
 
 
 def colour(index: int) -> str:

@@ -1,1 +1,1 @@
-"""The report page: one self-contained HTML file with the tables, the figures and every job with its attempts."""
+"""Where does the page come from? One HTML file with tables, figures and every job with its attempts."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from db.layouts import Layout
 from db.rows import Curve, ResultRow, Span
 from orchestrator.figures.data import AlphaMap
 
@@ -20,7 +21,13 @@ class ReportData:
     curves: Sequence[Curve] = ()
     spans: Sequence[Span] = ()
     alphas: Sequence[AlphaMap] = ()
+    afterthoughts: Sequence[str] = ()
+    """Silent hosts, and what people changed since: dropped results, jobs that run anew, cells of several codes."""
     errors: Mapping[int, str] = field(default_factory=dict)
     """Job id → the last line of what went wrong."""
+    layouts: Sequence[Layout] = ()
+    """How its file lays out its tables."""
+    room: str = ""
+    """How large the store is; empty where nobody has measured it."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Program or library → its version(s)."""

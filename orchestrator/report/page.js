@@ -5,7 +5,7 @@
   const isDark = () =>
     root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   const label = () => {
-    theme.textContent = isDark() ? "Light" : "Dark";
+    theme.textContent = isDark() ? theme.dataset.light : theme.dataset.dark;
     theme.setAttribute("aria-pressed", String(isDark()));
   };
   theme.addEventListener("click", () => {
@@ -60,7 +60,7 @@
       row.hidden = !fits;
       count += fits;
     });
-    shown.textContent = `${count} of ${jobs.length}`;
+    shown.textContent = `${count} ${shown.dataset.of} ${jobs.length}`;
   };
   filter.addEventListener("input", apply);
   state.addEventListener("change", apply);

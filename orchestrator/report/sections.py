@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from db.rows import ResultRow, Span
 from jobs.words import JobState
 from orchestrator.report.data import ReportData
 from orchestrator.tables.cells import IDENTITY, job_list
-from orchestrator.tables.keys import defaults, number, setting, text
+from orchestrator.tables.declared import called, digits
+from orchestrator.tables.digits import alone, places, written
+from orchestrator.tables.keys import defaults, number, parameters, setting, text
 from orchestrator.tables.render import DATASETS
+from orchestrator.tables.values import in_order
+from orchestrator.tables.varying import by_importance, given, is_house, varying
 
 STATES = (
     JobState.FAILED, JobState.RUNNING, JobState.SUBMITTED, JobState.QUEUED, JobState.WAITING, JobState.SUCCEEDED,
@@ -44,15 +50,56 @@ class JobLine:
 
     row: ResultRow
     state: str
-    accuracy: float | None
-    params_m: float | None
-    shortcuts: float | None
+    accuracy: str
+    params_m: str
+    shortcuts: str
     spans: tuple[Span, ...]
     attempts: int
     node: str
-    gpu_minutes: float
+    gpu_minutes: str
+    cpu_minutes: str
     error: str
     detail: str
+    given: tuple[str, ...] = ()
+    """The values of what varies, where it is no job of the house's study."""
+    numbers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobTable:
+    """Every job, with the house's columns where there are jobs of its study, and those of programs by their names."""
+
+    house: bool
+    given: tuple[str, ...]
+    numbers: tuple[str, ...]
+    headings: tuple[str, ...]
+    """Of `numbers`, as they were declared."""
+    lines: tuple[JobLine, ...]
+
+
+def job_table(data: ReportData) -> JobTable:
+    """The jobs of a study, in order of id."""
+    others = [row for row in data.rows if not is_house(row.kind)]
+    names = varying(list({id(row.config): row.config for row in others}.values()))
+    numbers = by_importance(name for row in others for name in row.metrics)
+    lines = []
+    for line in job_lines(data):
+        own: dict[str, Any] = {} if is_house(line.row.kind) else given(line.row.config)
+        shown = {} if is_house(line.row.kind) else line.row.metrics
+        lines.append(
+            replace(
+                line,
+                given=tuple(text(own[name]) if own.get(name) is not None else "" for name in names),
+                numbers=tuple(number_text(shown.get(name), digits(name, [line.row])) for name in numbers),
+            )
+        )
+    return JobTable(
+        house=len(others) < len(data.rows),
+        given=names,
+        numbers=tuple(numbers),
+        headings=tuple(called(name, others) for name in numbers),
+        lines=tuple(lines),
+    )
 
 
 def counts(rows: Iterable[ResultRow]) -> list[tuple[str, int]]:
@@ -96,9 +143,11 @@ def other_settings(rows: Sequence[ResultRow]) -> list[tuple[str, list[Setting]]]
     for kind in sorted({row.kind for row in rows}):
         members = [row for row in rows if row.kind == kind]
         keys = {key for row in members for key in (*row.config, *defaults(kind, row.preset, row.imported))} - told
+        if "argv" in keys:
+            keys = (keys - {"parameters", "quoted"}) | {name for row in members for name in parameters(row)}
         lines = []
         for key in sorted(keys):
-            values = sorted({text(setting(row, key)) for row in members})
+            values = list(map(text, in_order(setting(row, key) for row in members)))
             shown = ", ".join(values[:6]) + (f", … ({len(values)} values)" if len(values) > 6 else "")
             lines.append(Setting(name=key, value=shown))
         if lines:
@@ -117,6 +166,7 @@ def versions(data: ReportData) -> list[Setting]:
         lines += [Setting(name=what, value=f"{name}: {len(groups[name])} jobs") for name in sorted(groups)]
     if changed := [row for row in data.rows if row.code_changed]:
         lines.append(Setting(name="ran with other code than submitted", value=job_list(changed)))
+    lines += [Setting(name="since then", value=note) for note in data.afterthoughts]
     if imported := [row for row in data.rows if row.imported]:
         lines.append(Setting(name="imported results", value=str(len(imported))))
     return lines
@@ -154,15 +204,18 @@ def job_lines(data: ReportData) -> list[JobLine]:
             JobLine(
                 row=row,
                 state=state,
-                accuracy=number(row, "test_accuracy"),
-                params_m=number(row, "params_m"),
-                shortcuts=number(row, "shortcuts"),
+                accuracy=number_text(number(row, "test_accuracy"), digits("test_accuracy", [row])),
+                params_m=number_text(number(row, "params_m"), digits("params_m", [row])),
+                shortcuts=number_text(number(row, "shortcuts"), None),
                 spans=tuple(own),
                 attempts=len({span.attempt for span in own}),
                 node=own[-1].node if own else "",
-                gpu_minutes=row.gpu_seconds / 60,
+                gpu_minutes=minutes_text(row.gpu_seconds),
+                cpu_minutes=minutes_text(row.cpu_seconds),
                 error=data.errors.get(row.job, ""),
-                detail=", ".join(f"{key}={text(shown)}" for key, shown in sorted(told.items())),
+                detail=shlex.join(map(str, row.config["argv"]))
+                if "argv" in row.config
+                else ", ".join(f"{key}={text(shown)}" for key, shown in sorted(told.items())),
             )
         )
     return found
@@ -174,6 +227,21 @@ def by_job(spans: Iterable[Span]) -> Mapping[int, list[Span]]:
     for span in sorted(spans, key=lambda span: (span.started_at, span.attempt)):
         found.setdefault(span.job, []).append(span)
     return found
+
+
+def minutes_text(seconds: float | None) -> str:
+    """One decimal, or two significant digits; '-' for what nobody knows."""
+    if seconds is None:
+        return "-"
+    found = seconds / 60
+    return written(found, None, max(1, places(found, found, 3, 9)))
+
+
+def number_text(value: float | None, digits: int | None) -> str:
+    """With the decimals that its kind declares, else as many as mean anything; empty for nothing."""
+    if value is None:
+        return ""
+    return alone(value) if digits is None else written(value, None, digits)
 
 
 def minutes(span: Span) -> float | None:

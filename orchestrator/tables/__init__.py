@@ -1,1 +1,1 @@
-"""From result rows to tables: Table 2 and its statistics, its difference from a published one, groups by any key."""
+"""Where does a number come from? Result rows to Table 2, its statistics, groups by any key."""

@@ -14,8 +14,9 @@ from typing import Any
 
 from db.rows import ResultRow
 from jobs.words import JobState
-from orchestrator.statistics import Summary, mean, summarize
-from orchestrator.tables.keys import number, setting, text
+from orchestrator.tables.keys import number, parameters, setting, text
+from orchestrator.tables.statistics import Summary, mean, summarize
+from orchestrator.tables.values import Sorted, in_order, known_as
 
 ACCURACY = "test_accuracy"
 IDENTITY = frozenset(
@@ -91,8 +92,14 @@ class Cell:
         return f"{self._done}/{len(self.rows)}"
 
     @property
-    def gpu_hours(self) -> float:
-        return sum(row.gpu_seconds for row in self.rows) / 3600
+    def gpu_hours(self) -> float | None:
+        """Of all its jobs; None where nobody knows of any."""
+        return hours(row.gpu_seconds for row in self.rows)
+
+    @property
+    def cpu_hours(self) -> float | None:
+        """Of all its jobs; None where nobody knows of any."""
+        return hours(row.cpu_seconds for row in self.rows)
 
     def values(self, metric: str) -> list[float]:
         """Per architecture, of those that have it."""
@@ -114,39 +121,72 @@ class Cell:
     def _unit_key(self, row: ResultRow) -> tuple[Any, ...]:
         if self.per_training:
             return ("job", row.job)
-        if row.imported:
-            return ("imported", row.architecture or row.job)
         if row.config.get("search"):
             return ("search", row.config["search"])
-        return ("seed", row.seed)
+        return ("seed", row.seed, given_architecture(row))
+
+
+def hours(seconds: Iterable[float | None]) -> float | None:
+    """The sum of what is known, in hours; None where nothing is."""
+    known = [one for one in seconds if one is not None]
+    return sum(known) / 3600 if known else None
+
+
+def given_architecture(row: ResultRow) -> str | None:
+    """What a row made elsewhere says of its architecture: rows of one seed that name several are several architectures.
+
+    A row that names none is a repeat of the others of its seed, as for jobs of orch, whose seed is the replicate.
+    """
+    return row.architecture if row.imported and not row.exported else None
+
+
+def replicate(row: ResultRow) -> int | str:
+    """Which draw a row is: its seed.
+
+    A command whose parameter `seed` took the place of {seed} in its arguments ran with that one, whatever its own: such
+    runs are repeats of one. (Submitting such jobs is refused since; older stores have them.)
+    """
+    parameters = row.config.get("parameters")
+    if not isinstance(parameters, Mapping) or "seed" not in parameters:
+        return row.seed
+    used = any("{seed}" in str(word) for word in row.config.get("argv", ()))
+    return f"seed {parameters['seed']}" if used else row.seed
 
 
 def pairs(first: Cell, second: Cell, metric: str = ACCURACY) -> tuple[list[float], list[float]]:
-    """The values of the architectures that belong together: by search where both cells know it, else by seed.
+    """The values of the architectures that belong together."""
+    found = []
+    for one, two in belonging(first.units, second.units):
+        values = one.value(metric), two.value(metric)
+        if values[0] is not None and values[1] is not None:
+            found.append((values[0], values[1]))
+    return [one for one, _ in found], [two for _, two in found]
+
+
+def belonging(first: Sequence[Unit], second: Sequence[Unit]) -> list[tuple[Unit, Unit]]:
+    """The architectures of two cells that belong together: by search where both know it, else by seed; in that order.
 
     A seed that stands for several architectures on a side pairs nothing, since which belongs to which is unknown.
     """
-    by_search = all(unit.search is not None for unit in (*first.units, *second.units))
-    sides = [_by_replicate(cell, by_search) for cell in (first, second)]
-    found = []
-    for key in sides[0].keys() & sides[1].keys():
-        one, two = sides[0][key].value(metric), sides[1][key].value(metric)
-        if one is not None and two is not None:
-            found.append((key, one, two))
-    found.sort()
-    return [one for _, one, _ in found], [two for _, _, two in found]
+    by_search = all(unit.search is not None for unit in (*first, *second))
+    one, two = (_by_replicate(units, by_search) for units in (first, second))
+    return [(one[key], two[key]) for key in sorted(one.keys() & two.keys())]
 
 
 def differing(rows: Sequence[ResultRow], ignored: Iterable[str] = ()) -> dict[str, list[Any]]:
     """The settings in which these rows differ, with their values, beyond those that say which cell they belong to."""
     skip = IDENTITY | set(ignored)
-    keys = {key for row in rows for key in row.config} - skip
+    keys = {key for row in rows for key in row.config}
+    if keys & {"argv", "parameters"}:  # of a program: what it is given is named, like any other setting
+        keys = (keys - {"parameters", "quoted"}) | {name for row in rows for name in parameters(row)}
     found = {}
     for key in sorted(keys):
-        values = {text(value): value for value in (setting(row, key) for row in rows)}
+        values = in_order(setting(row, key) for row in rows)
         if len(values) > 1:
-            found[key] = [values[name] for name in sorted(values)]
-    return found
+            found[key] = values
+    if "argv" in found and any(name in found for row in rows for name in parameters(row)):
+        del found["argv"]
+    return {key: values for key, values in found.items() if key not in skip}
 
 
 def split(rows: Sequence[ResultRow]) -> list[tuple[dict[str, str], list[ResultRow]]]:
@@ -154,10 +194,12 @@ def split(rows: Sequence[ResultRow]) -> list[tuple[dict[str, str], list[ResultRo
     keys = list(differing(rows))
     if not keys:
         return [({}, list(rows))]
-    groups: dict[tuple[str, ...], list[ResultRow]] = {}
+    groups: dict[tuple[Sorted, ...], list[ResultRow]] = {}
     for row in rows:
-        groups.setdefault(tuple(text(setting(row, key)) for key in keys), []).append(row)
-    return [(dict(zip(keys, values, strict=True)), groups[values]) for values in sorted(groups)]
+        groups.setdefault(tuple(known_as(setting(row, key)) for key in keys), []).append(row)
+    return [
+        ({key: text(setting(same[0], key)) for key in keys}, same) for same in (groups[name] for name in sorted(groups))
+    ]
 
 
 def job_list(rows: Iterable[ResultRow]) -> str:
@@ -171,9 +213,9 @@ def job_list(rows: Iterable[ResultRow]) -> str:
     return f"{'job' if len(ids) == 1 else 'jobs'} {shown}"
 
 
-def _by_replicate(cell: Cell, by_search: bool) -> Mapping[int, Unit]:
+def _by_replicate(units: Iterable[Unit], by_search: bool) -> Mapping[int, Unit]:
     found: dict[int, list[Unit]] = {}
-    for unit in cell.units:
+    for unit in units:
         key = unit.search if by_search and unit.search is not None else unit.seed
         found.setdefault(key, []).append(unit)
-    return {key: units[0] for key, units in found.items() if len(units) == 1}
+    return {key: same[0] for key, same in found.items() if len(same) == 1}

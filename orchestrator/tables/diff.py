@@ -11,24 +11,15 @@ from typing import Any
 import msgspec
 
 from jobs.errors import BadInput
-from orchestrator.statistics import Summary
 from orchestrator.tables.cells import ACCURACY
 from orchestrator.tables.grid import Grid
-from orchestrator.tables.render import (
-    DATASETS,
-    DIGITS,
-    caption,
-    cell_text,
-    dump,
-    label,
-    number_text,
-    random_text,
-    variant_text,
-    write,
-)
+from orchestrator.tables.japanese import spoken
+from orchestrator.tables.render import DATASETS, caption, dump, write
+from orchestrator.tables.statistics import Summary
 from orchestrator.tables.stats import signed
 from orchestrator.tables.table2 import BASELINE, METRICS, CellKey, Row, Table2
-from orchestrator.tables.words import Language, word
+from orchestrator.tables.table2cells import DIGITS, cell_text, random_text
+from orchestrator.tables.words import Language, label, number_text, variant_text, word
 
 REPORT = "report"
 QUANTITIES = (*METRICS, "random_accuracy")
@@ -165,7 +156,7 @@ def to_grid(diff: Diff, lang: Language = "en") -> Grid:
         other = (DATASETS.get(diff.published.dataset, diff.published.dataset), diff.published.preset)
         notes.append(f"the presets differ: here {diff.table.preset}, published {other[1]} ({other[0]})")
     names = ("ours", "theirs", "difference")
-    return Grid(
+    grid = Grid(
         caption=caption(diff.table, lang),
         headings=[word("architecture", lang), "", word("metric", lang), *(word(name, lang) for name in names)],
         rows=shown,
@@ -173,6 +164,7 @@ def to_grid(diff: Diff, lang: Language = "en") -> Grid:
         notes=notes,
         records=[_record(one) for one in diff.differences],
     )
+    return spoken(grid, lang)
 
 
 def _differences(

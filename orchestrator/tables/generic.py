@@ -4,74 +4,32 @@ from __future__ import annotations
 
 import statistics as standard
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from math import floor, isfinite, log10
+from dataclasses import asdict
 from typing import Any, Literal, get_args
 
 from db.rows import Curve, ResultRow
 from jobs.errors import BadInput
 from jobs.words import JobState
-from orchestrator.statistics import Summary, mean, summarize
-from orchestrator.tables.cells import differing
+from orchestrator.tables.cells import differing, given_architecture, job_list, replicate
+from orchestrator.tables.comparing import emphasis
+from orchestrator.tables.declared import better_up, called, digits, direction
+from orchestrator.tables.digits import decimals, places, written
+from orchestrator.tables.filters import select
 from orchestrator.tables.grid import Grid
-from orchestrator.tables.keys import DERIVED, check, number, select, text, value
-from orchestrator.tables.render import number_text
+from orchestrator.tables.grouped import Group, Grouped, Spread
+from orchestrator.tables.keys import DERIVED, check, resolved, spelt, text, value
+from orchestrator.tables.lacking import Epoch, Lacking, Source, few, flag_notes
+from orchestrator.tables.pairing import pair_key
+from orchestrator.tables.statistics import summarize
+from orchestrator.tables.values import Sorted, known_as
+from orchestrator.tables.varying import is_house
 
-Epoch = Literal["result", "last", "best"]
-"""Where a number is taken from: the job's result, or the last or the best epoch of its curve."""
 Show = Literal["mean", "min", "median", "max"]
+MARK = "†"
+BEST = "bold: the best mean of its column"
+MARKED = "†: the paired t-test over shared seeds cannot tell it from the best (p ≥ 0.05, adjusted by Holm)"
 SEPARATE = ("dataset", "preset")
 """Never mixed: grouped by even where nobody asked, if they differ."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spread:
-    """One metric of one group; all None where no job has it."""
-
-    n: int
-    mean: float | None
-    std: float | None
-    min: float | None
-    median: float | None
-    max: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """Jobs that agree in every key. n counts those with a result; repeats of one architecture count once."""
-
-    keys: tuple[Any, ...]
-    n: int
-    expected: int
-    spreads: tuple[Spread, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grouped:
-    """The groups in order of their keys."""
-
-    by: tuple[str, ...]
-    metrics: tuple[str, ...]
-    groups: tuple[Group, ...]
-    studies: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    def contract(self) -> dict[str, Any]:
-        """Plain data: {"by", "metrics", "rows": [{"by": {...}, "n", "expected", "metrics": {name: {...}}}]}."""
-        return {
-            "by": list(self.by),
-            "metrics": list(self.metrics),
-            "rows": [
-                {
-                    "by": dict(zip(self.by, (_plain(key) for key in group.keys), strict=True)),
-                    "n": group.n,
-                    "expected": group.expected,
-                    "metrics": {name: asdict(spread) for name, spread in zip(self.metrics, group.spreads, strict=True)},
-                }
-                for group in self.groups
-            ],
-            "notes": list(self.notes),
-        }
 
 
 def group(
@@ -82,85 +40,119 @@ def group(
     *,
     epoch: Epoch = "result",
     curves: Iterable[Curve] = (),
+    strict: bool = True,
 ) -> Grouped:
     """Group the jobs (cancelled ones left out) by keys. Raises BadInput for a key, metric or filter nobody has.
 
     `epoch` 'last' and 'best' take per-epoch metrics from `curves`; best is by the metric itself, so a best test
-    accuracy is optimistic, and a note says so.
+    accuracy is optimistic, and a note says so. Not `strict`: names that nobody has yet are kept, without a value.
     """
     if epoch not in get_args(Epoch):
         raise BadInput(f"unknown epoch '{epoch}': use one of {', '.join(get_args(Epoch))}")
     kept = [row for row in select(rows, filters) if row.state != JobState.CANCELLED]
     by_job = {curve.job: curve for curve in curves} if epoch != "result" else {}
-    if kept:
+    if kept and strict:
         check(by, kept, "key")
         if epoch == "result":
             check(metrics, kept, "metric")
         else:
             _check_curves(metrics, by_job)
     keys = (*(name for name in SEPARATE if name not in by and len({getattr(row, name) for row in kept}) > 1), *by)
-    members: dict[tuple[str, ...], list[ResultRow]] = {}
-    shown: dict[tuple[str, ...], tuple[Any, ...]] = {}
+    sources = [resolved(key, kept) for key in keys]
+    members: dict[tuple[Sorted, ...], list[ResultRow]] = {}
+    shown: dict[tuple[Sorted, ...], tuple[Any, ...]] = {}
     for row in kept:
-        values = tuple(value(row, key) for key in keys)
-        name = tuple(text(one) for one in values)
+        values = tuple(value(row, key) for key in sources)
+        name = tuple(known_as(one) for one in values)
         shown.setdefault(name, values)
         members.setdefault(name, []).append(row)
-    higher = {metric: _higher_is_better(metric, kept) for metric in metrics}
+    higher = {metric: better_up(metric, kept) for metric in metrics}
     groups = []
-    for name in sorted(members, key=lambda name: [_order(one) for one in shown[name]]):
+    lacking, lacks = Lacking(kept), list[str]()
+    for name in sorted(members):
         units = _units(members[name])
-        columns = []
-        for metric in metrics:
-            columns.append([_of_unit(unit, metric, epoch, by_job, higher[metric]) for unit in units])
+        source = Source(epoch, by_job, higher)
+        columns = [[source.of_unit(unit, metric) for unit in units] for metric in metrics]
         n = sum(1 for unit in range(len(units)) if any(column[unit] is not None for column in columns))
         groups.append(
-            Group(keys=shown[name], n=n, expected=len(units), spreads=tuple(_spread(column) for column in columns))
+            Group(
+                keys=shown[name],
+                n=n,
+                expected=len(units),
+                spreads=tuple(_spread(column) for column in columns),
+                values=tuple(tuple(column) for column in columns),
+                replicates=tuple(pair_key(unit) for unit in units),
+                open=tuple(any(lacking.may_come(row, metric) for row in members[name]) for metric in metrics),
+                decimals=tuple(decimals(source.values(members[name], metric)) for metric in metrics),
+            )
         )
+        lacks += lacking.notes(shown[name] if len(members) > 1 else (), members[name], metrics, source)
     return Grouped(
         by=keys,
         metrics=tuple(metrics),
         groups=tuple(groups),
         studies=tuple(sorted({row.study for row in kept})),
-        notes=tuple(_notes(members.values(), keys, by, metrics, epoch)),
+        notes=(*_notes(members.values(), keys, by, metrics, epoch), *few(lacks), *flag_notes(kept)),
+        digits=tuple(digits(metric, kept) for metric in metrics),
+        headings=tuple(called(metric, kept) for metric in metrics),
+        better=tuple(direction(metric, kept) for metric in metrics),
+        house=any(is_house(kind) for kind in {row.kind for row in kept}),
     )
 
 
-def to_grid(grouped: Grouped, *, show: Sequence[Show] = ("mean",), wide: bool = False) -> Grid:
-    """Long: one line a group. Wide: the last key's values become columns. 'mean' shows mean ± std."""
+def to_grid(grouped: Grouped, *, show: Sequence[Show] = ("mean",), wide: bool = False, emphasize: bool = False) -> Grid:
+    """Long: one line a group. Wide: the last key's values become columns. 'mean' shows mean ± std.
+
+    `emphasize`: the best mean of a column is bold, and what the paired test cannot tell from it has a mark.
+    """
     for one in show:
         if one not in get_args(Show):
             raise BadInput(f"cannot show '{one}': use some of {', '.join(get_args(Show))}")
-    caption = f"By {', '.join(grouped.by)}" + "".join(f", study {study}" for study in grouped.studies)
-    columns = [(index, metric, one) for index, metric in enumerate(grouped.metrics) for one in show]
-    titles = [metric if one == "mean" else f"{metric} {one}" for _, metric, one in columns]
+    bold, alike = emphasis(grouped) if emphasize else (set(), set())
+    notes = (*grouped.notes, *([BEST] if bold else []), *([MARKED] if alike else []))
+    caption = (grouped.title or f"By {', '.join(grouped.by)}") + "".join(
+        f", study {study}" for study in grouped.studies
+    )
+    columns = [(index, one) for index in range(len(grouped.metrics)) for one in show]
+    spelled = _spelled(grouped)
+    names = grouped.headings or grouped.metrics
+    titles = [names[index] if one == "mean" else f"{names[index]} {one}" for index, one in columns]
     if not wide:
         return Grid(
             caption=caption,
             headings=[*grouped.by, "n", *titles],
             rows=[
-                [*(text(key) for key in group.keys), _count(group), *(_cell(group, *column) for column in columns)]
-                for group in grouped.groups
+                [
+                    *spelled[place],
+                    count_text(group),
+                    *(cell_text(grouped, group, *column, mark=(place, column[0]) in alike) for column in columns),
+                ]
+                for place, group in enumerate(grouped.groups)
             ],
             text_columns=len(grouped.by),
-            notes=grouped.notes,
-            records=[_record(grouped, group) for group in grouped.groups],
+            notes=notes,
+            records=[_record(grouped, group, keys) for group, keys in zip(grouped.groups, spelled, strict=True)],
+            bold=frozenset(
+                (place, len(grouped.by) + 1 + at)
+                for place in range(len(grouped.groups))
+                for at, (index, one) in enumerate(columns)
+                if one == "mean" and (place, index) in bold
+            ),
         )
     if len(grouped.by) < 2:
         raise BadInput("a wide table needs two keys or more: the last one's values become its columns")
-    across = list(
-        dict.fromkeys(text(group.keys[-1]) for group in sorted(grouped.groups, key=lambda g: _order(g.keys[-1])))
-    )
     lines: dict[tuple[str, ...], dict[str, Group]] = {}
-    for member in grouped.groups:
-        lines.setdefault(tuple(text(key) for key in member.keys[:-1]), {})[text(member.keys[-1])] = member
+    for member, keys in zip(grouped.groups, spelled, strict=True):
+        lines.setdefault(keys[:-1], {})[keys[-1]] = member
+    order = {keys[-1]: known_as(group.keys[-1]) for group, keys in zip(grouped.groups, spelled, strict=True)}
+    across = sorted(order, key=lambda one: order[one])
     rows = []
     for name, cells in lines.items():
         shown = []
         for across_value in across:
             found = cells.get(across_value)
-            counted = "" if found is None or found.n == found.expected else f" ({_count(found)})"
-            shown += ["-" if found is None else _cell(found, *column) + counted for column in columns]
+            counted = "" if found is None or found.n == found.expected else f" ({count_text(found)})"
+            shown += ["-" if found is None else cell_text(grouped, found, *column) + counted for column in columns]
         rows.append([*name, *shown])
     headings = [f"{title}, {grouped.by[-1]} {across_value}" for across_value in across for title in titles]
     return Grid(
@@ -169,6 +161,17 @@ def to_grid(grouped: Grouped, *, show: Sequence[Show] = ("mean",), wide: bool = 
         rows=rows,
         text_columns=len(grouped.by) - 1,
         notes=grouped.notes,
+        records=[
+            {
+                **dict(list(_key_cells(grouped, next(iter(cells.values())), (*name, "")).items())[:-1]),
+                **{
+                    f"{name} {grouped.by[-1]}={across_value}": number
+                    for across_value in across
+                    for name, number in _numbers(grouped, cells.get(across_value)).items()
+                },
+            }
+            for cells in lines.values()
+        ],
     )
 
 
@@ -177,27 +180,8 @@ def _units(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
     units: dict[tuple[Any, ...], list[ResultRow]] = {}
     for row in rows:
         config = tuple(sorted((key, text(found)) for key, found in row.config.items() if key != "repeat"))
-        own = (row.architecture or row.job) if row.imported else None
-        units.setdefault((row.study, row.kind, row.seed, config, own), []).append(row)
+        units.setdefault((row.study, row.kind, replicate(row), config, given_architecture(row)), []).append(row)
     return list(units.values())
-
-
-def _of_unit(
-    unit: Iterable[ResultRow], metric: str, epoch: Epoch, curves: Mapping[int, Curve], higher: bool
-) -> float | None:
-    found = []
-    for row in unit:
-        one = number(row, metric) if epoch == "result" else _of_curve(curves.get(row.job), metric, epoch, higher)
-        if one is not None and isfinite(one):
-            found.append(one)
-    return mean(found) if found else None
-
-
-def _of_curve(curve: Curve | None, metric: str, epoch: Epoch, higher: bool) -> float | None:
-    points = [one for _, values in curve.points if (one := values.get(metric)) is not None] if curve else []
-    if not points:
-        return None
-    return points[-1] if epoch == "last" else max(points) if higher else min(points)
 
 
 def _spread(column: Iterable[float | None]) -> Spread:
@@ -213,16 +197,6 @@ def _spread(column: Iterable[float | None]) -> Spread:
     )
 
 
-def _higher_is_better(metric: str, rows: Iterable[ResultRow]) -> bool:
-    from jobs.kind import kinds
-
-    for name in sorted({row.kind for row in rows} & kinds().keys()):
-        for declared in kinds()[name].metrics:
-            if declared.name == metric:
-                return declared.higher_is_better
-    return "loss" not in metric
-
-
 def _check_curves(metrics: Sequence[str], curves: Mapping[int, Curve]) -> None:
     have = {name for curve in curves.values() for _, values in curve.points for name in values}
     for metric in metrics:
@@ -233,54 +207,63 @@ def _check_curves(metrics: Sequence[str], curves: Mapping[int, Curve]) -> None:
 def _notes(
     members: Iterable[Sequence[ResultRow]], keys: Sequence[str], by: Sequence[str], metrics: Sequence[str], epoch: Epoch
 ) -> list[str]:
+    members = list(members)
     notes = []
     if added := [key for key in keys if key not in by]:
         notes.append(f"grouped by {' and '.join(added)} as well: they are never mixed")
-    bare = {key.removeprefix("config.") for key in keys} | set(DERIVED)
+    bare = {key.removeprefix("config.").removeprefix("parameters.") for key in keys} | set(DERIVED)
     varying = sorted({name for rows in members for name in differing(rows, bare)})
     if varying:
         notes.append(f"within groups these settings differ: {', '.join(varying)}")
+    doubtful = [[row for row in rows if isinstance(replicate(row), str)] for rows in members]
+    for unit in (unit for rows in doubtful for unit in _units(rows)):
+        if len({row.seed for row in unit}) > 1:
+            notes.append(f"{job_list(unit)} are one run, counted once: {replicate(unit[0])} is their parameter's")
     if epoch == "best" and any("test" in metric for metric in metrics):
         notes.append("best epoch chosen on the test data itself, so optimistic: the last epoch is the honest number")
     return notes
 
 
-def _count(group: Group) -> str:
+def _spelled(grouped: Grouped) -> list[tuple[str, ...]]:
+    """The keys of each group, as they are shown."""
+    columns = [spelt(group.keys[place] for group in grouped.groups) for place in range(len(grouped.by))]
+    return [tuple(column[place] for column in columns) for place in range(len(grouped.groups))]
+
+
+def count_text(group: Group) -> str:
     return str(group.n) if group.n == group.expected else f"{group.n}/{group.expected}"
 
 
-def _cell(group: Group, index: int, metric: str, show: Show) -> str:
+def cell_text(grouped: Grouped, group: Group, index: int, show: Show, mark: bool = False) -> str:
+    """'0.9329 ± 0.0017', with its own n where that is not the group's."""
     spread = group.spreads[index]
     if spread.n == 0 or spread.mean is None:
-        return "pending" if group.n == 0 else "-"
-    digits = _digits(metric, spread)
+        return "pending" if group.n == 0 and group.open[index] else "-"
+    own = "" if spread.n == group.n else f" (n = {spread.n})"
+    data, declared = group.decimals[index], grouped.digits[index]
+    digits = places(spread.mean, spread.std, spread.n, data) if declared is None else declared
     if show == "mean":
-        return number_text(Summary(n=spread.n, mean=spread.mean, std=spread.std), digits)
-    found = getattr(spread, show)
-    return f"{found:.{digits}f}"
+        return written(spread.mean, spread.std, digits, spread.n, data) + own + (MARK if mark else "")
+    return written(getattr(spread, show), None, digits, data=data) + own
 
 
-def _digits(metric: str, spread: Spread) -> int:
-    """Decimals: two for accuracies, else four significant digits of the largest value."""
-    if metric.endswith("accuracy"):
-        return 2
-    largest = max(abs(spread.min or 0.0), abs(spread.max or 0.0))
-    return max(0, 3 - floor(log10(largest))) if largest > 0 else 1
+def _record(grouped: Grouped, group: Group, spelled: Sequence[str]) -> dict[str, object]:
+    """Keys and unrounded numbers, for CSV; `spelled`: the keys as they are shown."""
+    return {**_key_cells(grouped, group, spelled), **_numbers(grouped, group)}
 
 
-def _record(grouped: Grouped, group: Group) -> dict[str, object]:
-    found: dict[str, object] = dict(zip(grouped.by, (text(key) for key in group.keys), strict=True))
-    found |= {"n": group.n, "expected": group.expected}
-    for metric, spread in zip(grouped.metrics, group.spreads, strict=True):
+def _key_cells(grouped: Grouped, group: Group, spelled: Sequence[str]) -> dict[str, object]:
+    """The keys in CSV, unrounded; `n` and `expected` are counts there."""
+    names = [f"config.{key}" if key in ("n", "expected") else key for key in grouped.by]
+    cells = [
+        key if isinstance(key, float) and key % 1 else shown for key, shown in zip(group.keys, spelled, strict=True)
+    ]
+    return dict(zip(names, cells, strict=True))
+
+
+def _numbers(grouped: Grouped, group: Group | None) -> dict[str, object]:
+    found: dict[str, object] = {"n": group.n if group else 0, "expected": group.expected if group else 0}
+    for index, metric in enumerate(grouped.metrics):
+        spread = group.spreads[index] if group else _spread([])
         found |= {f"{metric}_{name}": one for name, one in asdict(spread).items()}
     return found
-
-
-def _order(found: Any) -> tuple[int, float, str]:
-    if isinstance(found, int | float):
-        return 0, float(found), ""
-    return (2 if found is None else 1), 0.0, text(found)
-
-
-def _plain(found: Any) -> Any:
-    return found if found is None or isinstance(found, int | float | bool) else text(found)

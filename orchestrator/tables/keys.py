@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
 from db.rows import ResultRow
+from jobs.architectures import LONG_SPAN
+from jobs.commands import canonical_number
 from jobs.errors import BadInput
-from jobs.space import LONG_SPAN
+from jobs.metrics import PLACE
+from orchestrator.tables import arguments, varying
+from orchestrator.tables.values import TEXT, Name, Sorted, known_as, sort_of
 
+_DIGITS = re.compile(r"\d")
 ATTRIBUTES = (
     "job",
     "study",
@@ -26,10 +29,16 @@ ATTRIBUTES = (
     "imported",
     "architecture",
     "device_name",
+    "label",
     "code",
     "code_changed",
     "gpu_seconds",
+    "cpu_seconds",
 )
+
+
+ALIASES: Mapping[str, str] = {"gpu": "device_name", "name": "label"}
+"""Shorter names of attributes."""
 
 
 def long_share(row: ResultRow) -> float | None:
@@ -41,10 +50,12 @@ def long_share(row: ResultRow) -> float | None:
     return sum(1 for source, target in row.edges if target - source >= LONG_SPAN) / len(row.edges)
 
 
+DERIVED_DIGITS: Mapping[str, int] = {"params_m": 2}
 DERIVED: Mapping[str, Callable[[ResultRow], float | None]] = {
     "params_m": lambda row: None if (count := row.metrics.get("params")) is None else count / 1e6,
     "long_share": long_share,
-    "gpu_hours": lambda row: row.gpu_seconds / 3600,
+    "gpu_hours": lambda row: None if row.gpu_seconds is None else row.gpu_seconds / 3600,
+    "cpu_hours": lambda row: None if row.cpu_seconds is None else row.cpu_seconds / 3600,
 }
 
 
@@ -72,23 +83,51 @@ def defaults(kind: str, preset: str, imported: bool = False) -> Mapping[str, Any
 def setting(row: ResultRow, key: str) -> Any:
     """A setting of the row's config (dotted into mappings), the kind's default where it is left out, else None.
 
-    A point of a command's grid answers by its bare name too: `lr` for `parameters.lr`.
+    A point of a command's grid answers by its bare name too: `lr` for `parameters.lr`, and so does what its command
+    line sets: `lr` for `--lr 0.1`.
     """
     parameters = row.config.get("parameters")
     if isinstance(parameters, Mapping) and key in parameters:
-        return parameters[key]
+        return _parameter(row, parameters[key], key)
     head, _, rest = key.partition(".")
     value = row.config[head] if head in row.config else defaults(row.kind, row.preset, row.imported).get(head)
+    if head == "parameters" and isinstance(parameters, Mapping) and rest in parameters:
+        return _parameter(row, parameters[rest], rest)
     for part in rest.split(".") if rest else ():
         value = value.get(part) if isinstance(value, Mapping) else None
-    return value
+    return _of_the_line(row, key) if value is None else value
+
+
+def _of_the_line(row: ResultRow, key: str) -> Any:
+    """What a program's command line says: its options, its other words, which program it is and of which experiment."""
+    argv = row.config.get("argv", ())
+    if (found := arguments.given(argv).get(key)) is not None:
+        return found
+    if key == "experiment":
+        return row.experiment or None
+    if not argv:
+        return None
+    if key.startswith("argument "):
+        return varying.given(row.config).get(key)
+    return varying.program(row.config) if key == "program" else None
+
+
+def _parameter(row: ResultRow, text: Any, name: str) -> Any:
+    """A parameter's one text: a job of version 1 holds it as it was written ('0.10'), and is of the same cell."""
+    if not isinstance(text, str):
+        return text
+    return Name(text) if name in row.config.get("quoted", ()) else canonical_number(text) or text
 
 
 def number(row: ResultRow, metric: str) -> float | None:
-    """A metric of the row's result, or one derived from it; None where it has none."""
-    if metric in DERIVED:
-        return DERIVED[metric](row)
-    return row.metrics.get(metric)
+    """A metric of the row's result, or one derived from it; None where it has none.
+
+    'metrics.x' is x, for metrics that are called like an attribute (`seed`).
+    """
+    if metric.startswith("metrics.") and metric not in row.metrics:
+        return number(row, metric.removeprefix("metrics."))
+    derived = DERIVED[metric](row) if metric in DERIVED else None
+    return row.metrics.get(metric) if derived is None else derived
 
 
 def value(row: ResultRow, key: str) -> Any:
@@ -97,6 +136,7 @@ def value(row: ResultRow, key: str) -> Any:
         return setting(row, key.removeprefix("config."))
     if key.startswith("metrics."):
         return number(row, key.removeprefix("metrics."))
+    key = ALIASES.get(key, key)
     if key in ATTRIBUTES:
         found = getattr(row, key)
         return str(found) if key == "state" else found
@@ -104,16 +144,23 @@ def value(row: ResultRow, key: str) -> Any:
     return setting(row, key) if measured is None else measured
 
 
-def known(rows: Iterable[ResultRow]) -> set[str]:
-    """Every name that `value` answers for at least one of these rows."""
-    names = {*ATTRIBUTES, *DERIVED}
+def known(rows: Sequence[ResultRow]) -> set[str]:
+    """Every name that `value` answers for at least one of these rows, now or once they have ended."""
+    from jobs.kind import kinds
+
+    names = {*ATTRIBUTES, *ALIASES, *DERIVED}
     for row in rows:
+        names |= row.declared.keys() - PLACE
         names |= row.metrics.keys() | row.config.keys() | defaults(row.kind, row.preset, row.imported).keys()
         names |= {
             f"{key}.{inner}" for key, found in row.config.items() if isinstance(found, Mapping) for inner in found
         }
-        names |= set(row.config.get("parameters", {}))
-    return names
+        names |= parameters(row)
+        if "argv" in row.config:
+            names |= {"program", *(key for key in varying.given(row.config) if key.startswith("argument "))}
+        if row.experiment:
+            names.add("experiment")
+    return names | {one.name for kind in {row.kind for row in rows} & kinds().keys() for one in kinds()[kind].metrics}
 
 
 def check(names: Sequence[str], rows: Sequence[ResultRow], what: str) -> None:
@@ -121,49 +168,47 @@ def check(names: Sequence[str], rows: Sequence[ResultRow], what: str) -> None:
     have = known(rows)
     for name in names:
         bare = name.removeprefix("config.").removeprefix("metrics.")
-        if bare not in have:
-            near = get_close_matches(bare, have, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(have))}"
-            raise BadInput(f"no row has the {what} '{name}': {hint}")
+        if name not in have and bare not in have:
+            raise BadInput(f"no row has the {what} '{name}': {nearest(name, have)}")
 
 
-@dataclass(frozen=True)
-class Filter:
-    """One condition on a row, as in `method=A` or `test_accuracy>=93`."""
-
-    key: str
-    sign: str
-    wanted: str
-
-    def keeps(self, row: ResultRow) -> bool:
-        return _compare(value(row, self.key), self.sign, self.wanted)
+def nearest(name: str, have: Collection[str]) -> str:
+    """What was meant by a name that there is not: the one that is most like it, else all that there are."""
+    folded = {one.casefold(): one for one in sorted(have, reverse=True)}
+    near = get_close_matches(name.casefold(), folded, n=1)
+    return f"did you mean '{folded[near[0]]}'?" if near else f"known: {', '.join(sorted(have))}"
 
 
-_SIGNS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "!=": operator.ne,
-    "=": operator.eq,
-    "<": operator.lt,
-    ">": operator.gt,
-}
-_FILTER = re.compile(r"^\s*([\w.]+)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*$")
+def likely(name: str, have: Collection[str]) -> str | None:
+    """The one of these that a name is probably a slip of; names that differ by a digit alone (top1, top5) are two."""
+    folded = {one.casefold(): one for one in sorted(have, reverse=True)}
+    near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.8)
+    return folded[near[0]] if near and _DIGITS.sub("", near[0]) != _DIGITS.sub("", name.casefold()) else None
 
 
-def parse_filter(text: str) -> Filter:
-    """`key=value`, with !=, <, <=, > and >= as well; '=' also takes a list `a,b`. Raises BadInput."""
-    match = _FILTER.match(text)
-    if match is None:
-        raise BadInput(f"cannot read the filter '{text}': write it as key=value, e.g. method=A or test_accuracy>=93")
-    return Filter(*match.groups())
+def resolved(key: str, rows: Iterable[ResultRow]) -> str:
+    """A name as a key: where it is a parameter of some jobs, it is that of all, also where a program reports it too."""
+    return f"config.{key}" if any(key in parameters(row) for row in rows) else key
 
 
-def select(rows: Sequence[ResultRow], filters: Sequence[str]) -> list[ResultRow]:
-    """The rows that every filter keeps. Raises BadInput for an unknown key."""
-    parsed = [parse_filter(text) for text in filters]
-    if rows:
-        check([one.key for one in parsed], rows, "key")
-    return [row for row in rows if all(one.keeps(row) for one in parsed)]
+def parameters(row: ResultRow) -> set[str]:
+    """The names that a program's job was given values by: in its grid, or as literal options of its command line."""
+    return {*row.config.get("parameters", ()), *arguments.given(row.config.get("argv", ()))}
+
+
+def spelt(values: Iterable[Any]) -> list[str]:
+    """Values of one key as a table shows them: text in quotes where another value that is none is spelt like it.
+
+    So 0.5 and "0.5" are two names for two rows, and none (no value) is told from a text "none".
+    """
+    listed = list(values)
+    meant: dict[str, set[Sorted]] = {}
+    for one in listed:
+        meant.setdefault(text(one), set()).add(known_as(one))
+    return [
+        f'"{text(one)}"' if isinstance(one, str) and sort_of(one) == TEXT and len(meant[text(one)]) > 1 else text(one)
+        for one in listed
+    ]
 
 
 def text(found: Any) -> str:
@@ -177,22 +222,3 @@ def text(found: Any) -> str:
     if isinstance(found, list | tuple):
         return ",".join(text(one) for one in found)
     return str(found)
-
-
-def _compare(found: Any, sign: str, wanted: str) -> bool:
-    if sign in ("=", "!="):
-        equal = any(_equal(found, one.strip()) for one in wanted.split(",")) or _equal(found, wanted)
-        return equal == (sign == "=")
-    try:
-        return found is not None and _SIGNS[sign](float(found), float(wanted))
-    except (TypeError, ValueError):
-        raise BadInput(f"cannot compare {found!r} {sign} '{wanted}': only numbers have an order") from None
-
-
-def _equal(found: Any, wanted: str) -> bool:
-    if isinstance(found, int | float) and not isinstance(found, bool):
-        try:
-            return float(found) == float(wanted)
-        except ValueError:
-            return False
-    return text(found) == wanted

@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jobs.errors import BadInput
-from orchestrator.statistics import Summary
-from orchestrator.tables import grid
+from orchestrator.tables import grid, table2cells
 from orchestrator.tables.cells import ACCURACY, Cell
 from orchestrator.tables.grid import SUPERSCRIPTS, Grid
-from orchestrator.tables.table2 import BASELINE, METRICS, RANDOM, Row, Table2
-from orchestrator.tables.words import Language, word
+from orchestrator.tables.japanese import spoken
+from orchestrator.tables.layout import About, draw
+from orchestrator.tables.statistics import Summary
+from orchestrator.tables.stats import Statistics
+from orchestrator.tables.table2 import BASELINE, METRICS, Row, Table2
+from orchestrator.tables.words import Language, row_name, word
 
-if TYPE_CHECKING:
-    from orchestrator.tables.stats import Statistics
-
-DIGITS: Mapping[str, int] = {"test_accuracy": 2, "params_m": 2, "shortcuts": 1}
-"""Decimals as in the report's Table 2."""
 DATASETS: Mapping[str, str] = {"cifar10": "CIFAR-10", "fashion-mnist": "Fashion-MNIST", "digits": "digits"}
 WRITERS: Mapping[str, Callable[[Grid], str]] = {
     "md": grid.markdown,
@@ -66,6 +64,28 @@ def render(
     return write(grids or [to_grid(Table2(dataset=None, preset=None, studies=(), rows=()), lang)], format)
 
 
+def flat(found: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    """Nested statistics as columns: {"paired": {"p": 0.01}} is paired_p."""
+    columns: dict[str, object] = {}
+    for name, one in found.items():
+        if isinstance(one, Mapping):
+            columns |= flat(one, f"{prefix}{name}_")
+        else:
+            columns[f"{prefix}{name}"] = one
+    return columns
+
+
+def rectangle(records: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """The same columns in every record; what is nested in one (`paired_p`) is empty where another has none of it."""
+    names = dict.fromkeys(name for record in records for name in record)
+    kept = [name for name in names if not any(other.startswith(f"{name}_") for other in names) or _told(records, name)]
+    return [{name: record.get(name) for name in kept} for record in records]
+
+
+def _told(records: Sequence[Mapping[str, object]], name: str) -> bool:
+    return any(record.get(name) is not None for record in records)
+
+
 def write(grids: Sequence[Grid], format: str) -> str:
     """Grids in a text format, one after the other. Raises BadInput for an unknown format."""
     if format not in WRITERS:
@@ -80,52 +100,18 @@ def dump(value: object) -> str:
 
 def to_grid(table: Table2, lang: Language = "en") -> Grid:
     """The report's layout: six columns, the method's name on its first row only."""
-    headings = [word("architecture", lang), "", *(word(name, lang) for name in (*METRICS, "random_accuracy"))]
-    notes: list[str] = []
-    rows: list[list[str]] = []
-    before = ""
-    for row in table.rows:
-        name = label(row, lang)
-        marks = _marks(row, lang, notes)
-        second = "" if row.epoch is None else word("epoch", lang, epoch=row.epoch)
-        if told := variant_text(row):
-            second += f" ({told})"
-        shown = "" if name == before else name
-        before = name
-        if second:
-            second += marks
-        else:
-            shown = (shown or name) + marks
-        numbers = [cell_text(row.cell, metric, lang) for metric in METRICS]
-        rows.append([shown, second.strip(), *numbers, random_text(row, lang)])
-    return Grid(
-        caption=caption(table, lang),
-        headings=headings,
-        rows=rows,
-        notes=[*_general_notes(table, lang), *(f"{_mark(i)} {note}" for i, note in enumerate(notes, 1)), *table.notes],
-        records=[record(table, row) for row in table.rows],
+    drawn = table2cells.body(table, lang)
+    numbered = [f"{_mark(number)} {note}" for number, note in enumerate(drawn.footnotes, 1)]
+    found = draw(
+        table2cells.LAYOUT,
+        drawn,
+        About(
+            caption=caption(table, lang),
+            notes=[*_general_notes(table, lang), *numbered, *table.notes],
+            records=[record(table, row) for row in table.rows],
+        ),
     )
-
-
-def label(row: Row, lang: Language) -> str:
-    """A row's name as the report writes it."""
-    if row.architecture in (BASELINE, RANDOM):
-        return word(row.architecture, lang)
-    return word("searched", lang, name=row.architecture)
-
-
-def variant_text(row: Row) -> str:
-    """'lr 0.1, pretrained': what tells a row from others; a switch is named where it is on, nothing where empty."""
-    told = {key: value for key, value in row.variant.items() if value not in ("false", "")}
-    shown = [key if value == "true" else f"{key} {value}" for key, value in told.items()]
-    return ", ".join(shown)
-
-
-def row_name(row: Row) -> str:
-    """A row's short name: 'A 50', 'vgg19', 'A 50 (pretrained)'."""
-    name = row.architecture if row.epoch is None else f"{row.architecture} {row.epoch}"
-    told = variant_text(row)
-    return f"{name} ({told})" if told else name
+    return spoken(found, lang)
 
 
 def caption(table: Table2, lang: Language = "en") -> str:
@@ -134,36 +120,6 @@ def caption(table: Table2, lang: Language = "en") -> str:
         return f"{word('title', lang)}: {word('nothing', lang)}"
     named = (DATASETS.get(table.dataset, table.dataset), word("preset", lang, preset=table.preset))
     return f"{word('title', lang)} ({', '.join([*named, *(word('study', lang, study=one) for one in table.studies)])})"
-
-
-def cell_text(cell: Cell, metric: str, lang: Language) -> str:
-    """'93.70 ± 0.22', without ± where n < 2; '8/10' or 'pending' where the cell is not complete."""
-    if not cell.complete:
-        return word("pending", lang) if cell.progress == "pending" else cell.progress
-    values = cell.values(metric)
-    if not values:
-        return "-"
-    if len(values) < cell.n:
-        return f"{len(values)}/{cell.n}"
-    summary = cell.summary(metric)
-    if cell.per_training and len(set(values)) == 1 and metric != ACCURACY:
-        # One architecture: its parameters and shortcuts are constants, not means.
-        return "0" if values[0] == 0 else f"{values[0]:.{DIGITS[metric]}f}"
-    return number_text(summary, DIGITS[metric])
-
-
-def number_text(summary: Summary, digits: int) -> str:
-    """'93.70 ± 0.22'; '-' for nothing."""
-    if summary.mean is None:
-        return "-"
-    shown = f"{summary.mean:.{digits}f}"
-    return shown if summary.std is None else f"{shown} ± {summary.std:.{digits}f}"
-
-
-def random_text(row: Row, lang: Language) -> str:
-    if not row.is_searched:
-        return "-"
-    return word("pending", lang) if row.random is None else cell_text(row.random, ACCURACY, lang)
 
 
 def record(table: Table2, row: Row) -> dict[str, object]:
@@ -181,7 +137,7 @@ def record(table: Table2, row: Row) -> dict[str, object]:
     for metric in METRICS:
         found |= _columns(metric, row.cell, metric)
     random = row.random
-    found["random_status"] = "" if not row.is_searched else "pending" if random is None else _status(random)
+    found["random_status"] = "" if random is None else _status(random)
     found |= {
         "random_n": "" if random is None else random.n,
         "random_expected": "" if random is None else random.expected,
@@ -191,7 +147,8 @@ def record(table: Table2, row: Row) -> dict[str, object]:
 
 def _columns(name: str, cell: Cell | None, metric: str) -> dict[str, object]:
     summary = cell.summary(metric) if cell is not None and cell.complete else Summary(n=0, mean=None, std=None)
-    return {f"{name}_mean": summary.mean, f"{name}_std": summary.std}
+    own = {f"{name}_n": summary.n} if cell is not None and summary.mean is not None and summary.n != cell.n else {}
+    return {f"{name}_mean": summary.mean, f"{name}_std": summary.std, **own}
 
 
 def _status(cell: Cell) -> str:
@@ -201,19 +158,6 @@ def _status(cell: Cell) -> str:
 def _contract(table: Table2, stats: Statistics | None) -> dict[str, Any]:
     found = table.contract()
     return found if stats is None else {**found, "statistics": stats.contract()}
-
-
-def _marks(row: Row, lang: Language, notes: list[str]) -> str:
-    """The row's note numbers as superscripts; a new note is added to `notes`."""
-    own = list(row.notes)
-    if row.architecture == BASELINE and row.cell.n:
-        own.insert(0, word("baseline_note", lang, n=row.cell.n))
-    numbers = []
-    for note in own:
-        if note not in notes:
-            notes.append(note)
-        numbers.append(notes.index(note) + 1)
-    return ",".join(map(str, sorted(numbers))).translate(SUPERSCRIPTS)
 
 
 def _mark(number: int) -> str:

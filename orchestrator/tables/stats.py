@@ -1,7 +1,6 @@
 """The statistics beside Table 2 (study.md): intervals, gain over matched random, and growth over search epochs.
 
-The primary test is the paired t, since random architectures are matched one to one; Welch stands beside it. An
-incomplete cell is tested on what is there, with its n.
+The primary test is the paired t (random architectures are matched one to one), beside it Welch, on what is there.
 """
 
 from __future__ import annotations
@@ -12,13 +11,15 @@ from itertools import combinations
 from typing import Any
 
 from jobs.errors import BadInput
-from orchestrator import statistics
-from orchestrator.statistics import Comparison, Interval, RankTest, Summary
-from orchestrator.tables.cells import ACCURACY, Cell, pairs
+from orchestrator.tables import statistics
+from orchestrator.tables.cells import ACCURACY, Cell, hours, pairs
+from orchestrator.tables.digits import places, written
 from orchestrator.tables.grid import Grid
-from orchestrator.tables.render import label, number_text, variant_text
+from orchestrator.tables.japanese import spoken
+from orchestrator.tables.pairing import pair
+from orchestrator.tables.statistics import Comparison, Interval, RankTest, Summary
 from orchestrator.tables.table2 import Row, Table2
-from orchestrator.tables.words import Language, word
+from orchestrator.tables.words import Language, label, number_text, row_name, variant_text, word
 
 GROWS = (ACCURACY, "shortcuts")
 
@@ -38,13 +39,23 @@ class RowStatistics:
     ranks_refused: str
     """Why there is no rank test; empty where there is one or nothing to compare."""
     hedges_g: float | None
+    matched: bool
+    """Whether anybody matched its random architectures to its searched ones; without, nothing is paired."""
+    pairs: int
+    """So many of its architectures have a matched random one, both with a result."""
+    itself: int
+    """Pairs left out: the random architecture is the searched one itself."""
     random_params_m: Summary
     long_share: Summary
     """Of the shortcuts of an architecture (0..1), over architectures that have any."""
-    gpu_hours: float
-    random_gpu_hours: float
-    search_gpu_hours: float
+    gpu_hours: float | None
+    """Of its trainings; None where no GPU was used, or nobody knows (imported)."""
+    random_gpu_hours: float | None
+    search_gpu_hours: float | None
     """Of the searches that the row's architectures came from: the rows of one method share it."""
+    cpu_hours: float | None
+    random_cpu_hours: float | None
+    search_cpu_hours: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +87,8 @@ class Statistics:
 
     def grids(self, lang: Language = "en") -> list[Grid]:
         """The statistics as tables of text; the second only where something grows."""
-        found = [_rows_grid(self.rows, lang)]
-        if self.growth:
-            found.append(_growth_grid(self.growth, lang))
-        return found
+        growth = [_growth_grid(self.growth, lang)] if self.growth else []
+        return [spoken(grid, lang) for grid in (_rows_grid(self.rows, lang), *growth)]
 
 
 def compute(table: Table2) -> Statistics:
@@ -94,7 +103,7 @@ def _row(row: Row, table: Table2) -> RowStatistics:
     values = row.cell.values(ACCURACY)
     random = row.random or Cell(())
     beside = random.values(ACCURACY)
-    one, two = pairs(row.cell, random)
+    paired = pair(row.cell, random)
     ranks, refused = None, ""
     if values and beside:
         try:
@@ -102,21 +111,28 @@ def _row(row: Row, table: Table2) -> RowStatistics:
         except BadInput as error:
             refused = str(error)
     origins = {job.config.get("search") for job in row.cell.rows}
+    searches = [job for job in table.searches if job.job in origins]
     return RowStatistics(
         row=row,
         accuracy=statistics.summarize(values),
         interval=statistics.t_interval(values),
-        paired=statistics.paired_t(one, two),
+        paired=statistics.paired_t(paired.searched, paired.random),
         welch=statistics.welch_t(values, beside),
         holm=None,
         ranks=ranks,
         ranks_refused=refused,
         hedges_g=statistics.hedges_g(values, beside),
+        matched=paired.matched,
+        pairs=paired.n,
+        itself=paired.itself,
         random_params_m=random.summary("params_m"),
         long_share=row.cell.summary("long_share"),
         gpu_hours=row.cell.gpu_hours,
         random_gpu_hours=random.gpu_hours,
-        search_gpu_hours=sum(job.gpu_seconds for job in table.searches if job.job in origins) / 3600,
+        search_gpu_hours=hours(job.gpu_seconds for job in searches),
+        cpu_hours=row.cell.cpu_hours,
+        random_cpu_hours=random.cpu_hours,
+        search_cpu_hours=hours(job.cpu_seconds for job in searches),
     )
 
 
@@ -148,6 +164,7 @@ def _rows_grid(rows: Iterable[RowStatistics], lang: Language) -> Grid:
     names = (
         "interval",
         "gain",
+        "pairs",
         "paired",
         "welch",
         "holm",
@@ -156,14 +173,15 @@ def _rows_grid(rows: Iterable[RowStatistics], lang: Language) -> Grid:
         "random_params",
         "long_share",
         "gpu_hours",
+        "cpu_hours",
     )
     shown = []
     refusals: list[str] = []
+    rows = list(rows)
     for one in rows:
         row = one.row
         if one.ranks_refused and one.ranks_refused not in refusals:
             refusals.append(one.ranks_refused)
-        gain = one.paired or one.welch
         epoch = "" if row.epoch is None else word("epoch", lang, epoch=row.epoch)
         variant = variant_text(row)
         share = one.long_share
@@ -174,23 +192,44 @@ def _rows_grid(rows: Iterable[RowStatistics], lang: Language) -> Grid:
                 str(row.cell.n),
                 number_text(one.accuracy, 2),
                 interval_text(one.interval, 2),
-                _gain_text(gain),
-                _test_text(one.paired),
-                _test_text(one.welch),
+                _gain_text(one.paired),
+                f"{one.pairs}/{row.cell.n}" if one.matched else "-",
+                test_text(one.paired),
+                test_text(one.welch),
                 p_text(one.holm),
                 p_text(one.ranks.p) if one.ranks else "n < 4" if one.ranks_refused else "-",
                 "-" if one.hedges_g is None else signed(one.hedges_g, 2),
                 number_text(one.random_params_m, 2),
                 "-" if share.mean is None else f"{100 * share.mean:.0f}",
-                f"{one.gpu_hours:.2f}, {one.random_gpu_hours:.2f}, {one.search_gpu_hours:.2f}",
+                hours_text(one.gpu_hours, one.random_gpu_hours, one.search_gpu_hours),
+                hours_text(one.cpu_hours, one.random_cpu_hours, one.search_cpu_hours),
             ]
         )
     return Grid(
         caption=word("statistics", lang),
         headings=[word("architecture", lang), "", "n", word(ACCURACY, lang), *(word(name, lang) for name in names)],
         rows=shown,
-        notes=refusals,
+        notes=[*refusals, *_pair_notes(rows)],
     )
+
+
+def _pair_notes(rows: Iterable[RowStatistics]) -> list[str]:
+    """Where a gain over matched random architectures would say more than is known."""
+    notes = []
+    if loose := [row_name(one.row) for one in rows if one.welch and not one.matched]:
+        notes.append(
+            f"{'; '.join(loose)}: nobody matched the random architectures to the searched ones, so there is no gain "
+            "over matched random and no paired test; Welch's t, Mann-Whitney and Hedges g compare them as they are"
+        )
+    if few := [f"{row_name(one.row)} ({one.pairs} of {one.row.cell.n})" for one in rows if _is_short(one)]:
+        notes.append(f"the gain is that of the pairs alone, not of all architectures: {'; '.join(few)}")
+    if same := [f"{row_name(one.row)} ({one.itself})" for one in rows if one.itself]:
+        notes.append(f"no pair, since the random architecture is the searched one itself: {'; '.join(same)}")
+    return notes
+
+
+def _is_short(one: RowStatistics) -> bool:
+    return one.matched and one.pairs + one.itself < one.row.cell.n
 
 
 def _growth_grid(growth: Iterable[Growth], lang: Language) -> Grid:
@@ -206,7 +245,7 @@ def _growth_grid(growth: Iterable[Growth], lang: Language) -> Grid:
                 "-" if change is None else str(change.n),
                 "-" if change is None else signed(change.difference, digits),
                 interval_text(change.interval if change else None, digits),
-                _test_text(change),
+                test_text(change),
                 p_text(one.holm),
             ]
         )
@@ -216,6 +255,13 @@ def _growth_grid(growth: Iterable[Growth], lang: Language) -> Grid:
 
 def interval_text(interval: Interval | None, digits: int) -> str:
     return "-" if interval is None else f"{_minus(interval.low, digits)} to {_minus(interval.high, digits)}"
+
+
+def hours_text(*hours: float | None) -> str:
+    """'1.20, -, 0.0031': two decimals, or two significant digits; '-' for what nobody knows, one where that is all."""
+    if not any(hours):
+        return "-"
+    return ", ".join("-" if one is None else written(one, None, max(2, places(one, one, 3, 9))) for one in hours)
 
 
 def p_text(p: float | None) -> str:
@@ -241,7 +287,8 @@ def _gain_text(gain: Comparison | None) -> str:
     return shown if interval is None else f"{shown} ({signed(interval.low, 2)} to {signed(interval.high, 2)})"
 
 
-def _test_text(test: Comparison | None) -> str:
+def test_text(test: Comparison | None) -> str:
+    """'t(9) = 2.26, p = 0.050'; '-' where there is none, or nothing varies."""
     if test is None or test.statistic is None or test.df is None:
         return "-"
     p = p_text(test.p)

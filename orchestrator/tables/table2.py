@@ -12,9 +12,10 @@ from typing import Any
 from db.rows import ResultRow
 from jobs.errors import BadInput
 from jobs.words import JobState
-from orchestrator.statistics import Summary
 from orchestrator.tables.cells import ACCURACY, Cell, differing, job_list, split
 from orchestrator.tables.keys import setting, text
+from orchestrator.tables.lacking import seeds
+from orchestrator.tables.statistics import Summary
 
 BASELINE = "vgg19"
 RANDOM = "random"
@@ -103,7 +104,8 @@ def cell_key(row: ResultRow) -> CellKey | None:
         return None
     if method:
         return str(method), epoch
-    plain = row.config.get("architecture") == BASELINE or (row.imported and not row.metrics.get("shortcuts"))
+    untold = row.imported and not row.metrics.get("shortcuts") and not row.config.get("search")
+    plain = row.config.get("architecture", BASELINE if untold else None) == BASELINE
     return (BASELINE, None) if plain else None
 
 
@@ -211,6 +213,11 @@ def _cell_notes(cell: Cell, prefix: str) -> list[str]:
         notes.append(f"{prefix}failed: {job_list(failed)}")
     done = [row for unit in cell.units for row in unit.rows]
     counted = {row.job for row in done}
+    lost = [row for row in cell.rows if row.metrics.get(ACCURACY, 0.0) is None]
+    if lost:
+        theirs = "its" if len(lost) == 1 else "their"
+        notes.append(f"{prefix}{job_list(lost)}, {seeds(lost)}: not finite at {theirs} last epoch")
+    counted |= {row.job for row in lost}
     if lacking := [row for row in cell.rows if row.state == JobState.SUCCEEDED and row.job not in counted]:
         notes.append(f"{prefix}ended without a finite test accuracy, so not counted: {job_list(lacking)}")
     flags: dict[str, list[ResultRow]] = {}
@@ -249,11 +256,15 @@ def _row_contract(row: Row) -> dict[str, Any]:
         "expected": row.cell.expected,
     }
     for metric in METRICS:
-        found[metric] = _summary(row.cell.summary(metric))
+        found[metric] = _summary(row.cell.summary(metric), row.cell.n)
     found["random_accuracy"] = (
         None
         if row.random is None
-        else {**_summary(row.random.summary(ACCURACY)), "n": row.random.n, "expected": row.random.expected}
+        else {
+            **_summary(row.random.summary(ACCURACY), row.random.n),
+            "n": row.random.n,
+            "expected": row.random.expected,
+        }
     )
     if row.variant:
         found["variant"] = dict(row.variant)
@@ -262,5 +273,7 @@ def _row_contract(row: Row) -> dict[str, Any]:
     return found
 
 
-def _summary(summary: Summary) -> dict[str, float | None]:
-    return {"mean": summary.mean, "std": summary.std}
+def _summary(summary: Summary, n: int) -> dict[str, float | None]:
+    """With its own n where that is not `n`, the row's."""
+    own = {} if summary.n == n else {"n": summary.n}
+    return {"mean": summary.mean, "std": summary.std, **own}

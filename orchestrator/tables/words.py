@@ -1,4 +1,4 @@
-"""The words of tables in English and Japanese."""
+"""The words of tables in English and Japanese, and how rows and numbers are written in all of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Literal
 
 from jobs.errors import BadInput
+from orchestrator.tables.digits import written
+from orchestrator.tables.statistics import Summary
+from orchestrator.tables.table2 import BASELINE, RANDOM, Row
 
 Language = Literal["en", "ja"]
 
@@ -44,6 +47,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "random_params": ("random param (M)", "ランダムのパラメータ数 (M)"),
     "long_share": ("span ≥ 4 (%)", "スパン ≥ 4 (%)"),
     "gpu_hours": ("GPU hours: training, random, search", "GPU 時間: 学習, ランダム, 探索"),
+    "cpu_hours": ("CPU hours: training, random, search", "CPU 時間: 学習, ランダム, 探索"),
     "growth": ("Growth over search epochs", "探索エポックに伴う変化"),
     "pairs": ("pairs", "対の数"),
     "change": ("change", "変化"),
@@ -68,3 +72,29 @@ def language(name: str) -> Language:
     if name == "ja":
         return "ja"
     raise BadInput(f"unknown language '{name}': use en or ja")
+
+
+def label(row: Row, lang: Language) -> str:
+    """A row's name as the report writes it."""
+    if row.architecture in (BASELINE, RANDOM):
+        return word(row.architecture, lang)
+    return word("searched", lang, name=row.architecture)
+
+
+def variant_text(row: Row) -> str:
+    """'lr 0.1, pretrained': what tells a row from others; a switch is named where it is on, nothing where empty."""
+    told = {key: value for key, value in row.variant.items() if value not in ("false", "")}
+    shown = [key if value == "true" else f"{key} {value}" for key, value in told.items()]
+    return ", ".join(shown)
+
+
+def row_name(row: Row) -> str:
+    """A row's short name: 'A 50', 'vgg19', 'A 50 (pretrained)'."""
+    name = row.architecture if row.epoch is None else f"{row.architecture} {row.epoch}"
+    told = variant_text(row)
+    return f"{name} ({told})" if told else name
+
+
+def number_text(summary: Summary, digits: int, data: int | None = None) -> str:
+    """'93.70 ± 0.22'; '-' for nothing. `data`: the most decimals that any of the values has, for exact rounding."""
+    return "-" if summary.mean is None else written(summary.mean, summary.std, digits, summary.n, data)

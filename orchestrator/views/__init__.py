@@ -1,1 +1,1 @@
-"""What people are shown: typed views built from the store's rows (pure), and how a terminal shows them."""
+"""Where does a line of `status`, `show`, `explain`, `logs` come from? Typed views (pure), then text."""

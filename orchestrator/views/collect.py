@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from db import jobs, lease, status
+from db import canaries, holdups, jobs, lease, status
+from db.canaries import OpenCanary
 from db.details import Detail
+from db.launching import Launching
+from db.limits import StudyLimits, limited
 from db.status import StatusRow
 from db.store import Store
 from db.text import parse_time
@@ -19,10 +22,15 @@ from jobs import files
 from jobs.errors import BadInput, OrchError
 from jobs.records import MetricLine
 from jobs.words import BackendName, JobState
-from orchestrator import notices
+from orchestrator import room
 from orchestrator.settings import Settings
+from orchestrator.supervision import notices
+from orchestrator.tables.varying import is_house, varying
+from orchestrator.views import restraints
 from orchestrator.views import status as view
+from orchestrator.views.notes import code_note, studies_note
 from orchestrator.views.progress import Progress, progress
+from orchestrator.views.words import plural
 from slurm.pools import Pools
 
 if TYPE_CHECKING:
@@ -31,14 +39,25 @@ if TYPE_CHECKING:
 TAIL_BYTES = 16_384
 """Enough for the newest epochs' lines of any kind of ours."""
 FIRST_FEW = 5
+WAITING_LOOKED_AT = 1000
+"""Jobs that have not started, of which is asked whether another orch submitted them."""
 QUEUE_LOOKED_AT = 5000
+CONFIGS_LOOKED_AT = 2000
+"""Of each state: enough to see what varies, and few enough for a look at a million jobs."""
 NEWEST_FIRST = (JobState.FAILED, JobState.SUCCEEDED)
 
 
 def study_of(connection: Connection, explicit: str | None, settings: Settings) -> str:
-    """The study that a command is about. Raises BadInput for one that was named and does not exist."""
+    """The study that a command is about. Raises BadInput for one that was named and does not exist.
+
+    Where nobody names one and the usual one does not exist, it is the only one that does.
+    """
     if explicit is not None and not jobs.study_exists(connection, explicit):
         raise BadInput(view.near_study(explicit, jobs.studies(connection)))
+    if explicit is None and not jobs.study_exists(connection, settings.study):
+        there = jobs.studies(connection)
+        if len(there) == 1:
+            return there[0]
     return explicit or settings.study
 
 
@@ -47,7 +66,9 @@ def supervisor(connection: Connection) -> view.SupervisorView | None:
     holder = lease.holder(connection)
     if holder is None:
         return None
-    return view.SupervisorView(host=holder.host, pid=holder.pid, alive=holder.alive())
+    return view.SupervisorView(
+        host=holder.host, pid=holder.pid, alive=holder.alive(), renewed_at=holder.renewed_at, late=holder.late()
+    )
 
 
 def status_view(
@@ -55,19 +76,28 @@ def status_view(
 ) -> view.StatusView:
     """What `orch status` shows: so many jobs, or as many as fit in (columns, lines) of a terminal. Raises BadInput."""
     now = files.now()
+    space = room.look(store.root, settings.store.quota)
     with store.read() as connection:
         name = study_of(connection, study, settings)
         counts = jobs.counts(connection, name)
-        blocked = jobs.blocked(connection, name) if counts[JobState.WAITING] else {}
+        blocked = jobs.blocked(connection, name) if counts[JobState.WAITING] + counts[JobState.QUEUED] else {}
+        limits, flocks, vain = held_back(connection, name, counts)
         held = supervisor(connection)
         kinds = status.kind_counts(connection, name)
         alive = held is not None and held.alive
+        failed = {canary.job for canary in flocks if canary.failed}
         notes = [
             *(told_by_supervisor(store, counts) if alive else ()),
-            view.supervisor_note(counts, len(blocked), held),
-            view.blocked_note(blocked),
-            view.code_note(*status.code_changed(connection, name, FIRST_FEW)),
-            view.studies_note(name, status.study_counts(connection)),
+            *_silent_hosts(store, settings, counts, now),
+            view.supervisor_note(counts, len(blocked) - sum(one.behind for one in flocks if one.failed) + vain, held),
+            view.blocked_note(blocked, {job for job, roots in blocked.items() if set(roots) <= failed}),
+            *(restraints.flock_note(canary) for canary in flocks),
+            restraints.study_note(limits, counts[JobState.QUEUED]),
+            code_note(*status.code_changed(connection, name, FIRST_FEW)),
+            view.live_note(*status.live_code(connection, name, FIRST_FEW)),
+            *_upgrades(connection, name),
+            studies_note(name, status.study_counts(connection)),
+            space.warning(),
         ]
         told = tuple(note for note in notes if note)
         given = view.allocate(counts, limit or view.fitting(size, kinds, counts, told))
@@ -76,6 +106,10 @@ def status_view(
             for state, n in given.items()
             if n
         }
+        others = [kind for kind in kinds if not is_house(kind)]
+        different = tuple(
+            dict.fromkeys(one for kind in others for one in varying_in(connection, name, kind, kinds[kind]))
+        )
     return view.StatusView(
         study=name,
         counts=counts,
@@ -85,7 +119,55 @@ def status_view(
         notes=told,
         now=now,
         dense=view.is_dense(size[1]),
+        full=restraints.of_study(limits),
+        in_vain=vain,
+        varying=tuple(different),
+        room=space.line(now),
     )
+
+
+def _silent_hosts(store: Store, settings: Settings, counts: Mapping[JobState, int], now: datetime) -> Sequence[str]:
+    """Which hosts of local jobs nobody has heard of for a minute."""
+    if not counts[JobState.RUNNING] + counts[JobState.SUBMITTED]:
+        return ()
+    from orchestrator.supervision import hosts
+    from orchestrator.views.hosts import notes
+
+    found = hosts.others(store)
+    return notes(found, now, hosts.asked(found, settings))
+
+
+def held_back(
+    connection: Connection, study: str, counts: Mapping[JobState, int]
+) -> tuple[StudyLimits | None, list[OpenCanary], int]:
+    """What holds queued jobs of a study back: its limits, its canaries; how many wait until a person does something."""
+    if not counts[JobState.QUEUED]:
+        return None, [], 0
+    found = next(iter(limited(connection, study)), None)
+    return found, canaries.opened(connection, study), holdups.in_vain(connection, study=study)
+
+
+def varying_in(connection: Connection, study: str, kind: str, states: Collection[JobState]) -> tuple[str, ...]:
+    """The names of what jobs of a kind are given that is not the same in all of a study."""
+    found = status.configs(connection, study, kind, states, CONFIGS_LOOKED_AT)
+    return varying(msgspec.json.decode(text) for text in found)
+
+
+def _upgrades(connection: Connection, study: str) -> list[str]:
+    """Which jobs wait that another orch submitted."""
+    from orchestrator.code import upgrades
+
+    found: dict[str, list[int]] = {}
+    for text, n, first in status.waiting_launches(connection, study, WAITING_LOOKED_AT):
+        said = upgrades.of_orch(msgspec.json.decode(text, type=Launching))
+        if said:
+            counted = found.setdefault(said, [0, first])
+            counted[0] += n
+    return [
+        f"{plural(n, 'waiting job')} (the first is {first}) {'was' if n == 1 else 'were'} {said}: "
+        f"{'it runs' if n == 1 else 'they run'} with that"
+        for said, (n, first) in found.items()
+    ]
 
 
 def _with(kinds: Mapping[str, Mapping[JobState, int]], state: JobState) -> list[str]:
@@ -97,14 +179,16 @@ def status_json(store: Store, settings: Settings, study: str | None) -> dict[str
     with store.read() as connection:
         name = study_of(connection, study, settings)
         counts = jobs.counts(connection, name)
-        blocked = jobs.blocked(connection, name) if counts[JobState.WAITING] else {}
+        blocked = jobs.blocked(connection, name) if counts[JobState.WAITING] + counts[JobState.QUEUED] else {}
+        limits, _, _ = held_back(connection, name, counts)
         held = supervisor(connection)
         rows = status.rows(connection, name)
     return {
         "study": name,
         "counts": counts,
-        "supervisor": None if held is None else {"host": held.host, "pid": held.pid, "alive": held.alive},
-        "jobs": [view.as_json(row, blocked) for row in rows],
+        "supervisor": None if held is None else held.as_json(),
+        "jobs": [view.as_json(row, blocked, restraints.of_study(limits)) for row in rows],
+        "room": room.look(store.root, settings.store.quota).as_json(),
     }
 
 
@@ -135,25 +219,15 @@ def running_progress(store: Store, row: StatusRow, now: datetime) -> Progress | 
 def newest_metrics(folder: Path) -> list[MetricLine]:
     """The newest lines of an execution's metrics.jsonl, oldest first; none where there is no file yet."""
     lines = []
-    for text in tail(folder / "metrics.jsonl", TAIL_BYTES).split(b"\n"):
-        with suppress(msgspec.DecodeError):
-            lines.append(msgspec.json.decode(text, type=MetricLine))
+    for text in files.tail(folder / "metrics.jsonl", TAIL_BYTES).split(b"\n"):
+        with suppress(files.Unreadable):
+            lines.append(files.decode(text, MetricLine))
     return lines
-
-
-def tail(path: Path, most: int) -> bytes:
-    """The end of a file; nothing where it does not exist."""
-    try:
-        with path.open("rb") as handle:
-            handle.seek(max(0, path.stat().st_size - most))
-            return handle.read()
-    except OSError:
-        return b""
 
 
 def pools(store: Store, settings: Settings, name: BackendName) -> Pools:
     """The pools of nodes of a backend; none where its machines do not answer."""
-    from orchestrator.machines import makers
+    from orchestrator.supervision.machines import makers
 
     with suppress(OrchError):
         return makers(store.layout, settings)[name]().pools()
@@ -183,13 +257,13 @@ def progress_of(store: Store, detail: Detail, now: datetime) -> Progress | None:
 def slot_reason(store: Store, settings: Settings, detail: Detail, exclude: frozenset[str], now: datetime) -> str | None:
     """Why no local slot takes a queued job now; None where one would, or where nothing can be told."""
     from db import attempts
-    from orchestrator.dispatch import live_attempt, queued_job
-    from slurm.local_backend import LocalBackend
+    from orchestrator.supervision.handover import live_attempt, queued_job
+    from slurm.local.backend import LocalBackend
 
     own = settings.local
     backend = LocalBackend(store.layout, jobs_per_gpu=own.jobs_per_gpu, cpu_slots=own.cpu_slots, gpus=own.gpus)
     with store.read() as connection:
-        live = [attempt for attempt in attempts.live(connection) if attempt.backend == BackendName.LOCAL]
+        live = attempts.live_on(connection, BackendName.LOCAL)
         queued = jobs.dispatchable(connection, BackendName.LOCAL, now, QUEUE_LOOKED_AT)
         alone = attempts.crowded_out(connection)
     wanted = [queued_job(job, frozenset(), alone=job.id in alone) for job in queued if job.id <= detail.job.id]

@@ -10,14 +10,18 @@ from typing import Any
 from rich.text import Text
 
 from db.attempts import StoredAttempt
+from db.canaries import OpenCanary
 from db.details import Detail
-from jobs.words import AttemptState, BackendName, Cause, JobState
-from orchestrator.views.job import progress_text
+from db.limits import StudyLimits
+from jobs.words import FINAL, AttemptState, BackendName, Cause, JobState
+from orchestrator.views import restraints
+from orchestrator.views.job import progress_text, rests_text
 from orchestrator.views.progress import Progress
 from orchestrator.views.status import SupervisorView
 from orchestrator.views.words import CAUSES, clock, duration, listed, one_line, plural
+from slurm.cluster import reasons
 
-HELD = "held"
+HELD, SUSPENDED = "held", "suspended"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +36,19 @@ class Surroundings:
     """Bad node → until when it is kept out."""
     spared: frozenset[str] = frozenset()
     """Bad nodes that are used all the same, since too many are out already."""
+    canary: OpenCanary | None = None
+    """The one that it waits for, or that it is."""
+    limits: StudyLimits | None = None
+    """Of its study."""
     slot: str | None = None
     """Why no local slot takes it now."""
     before: int = 0
     """Queued jobs that come first."""
     progress: Progress | None = None
+    silent: str = ""
+    """Since when the host that it runs on has been silent."""
+    odd: Sequence[str] = ()
+    """Files of it that cannot be used, a sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,14 +77,20 @@ class Explanation:
 def explain(detail: Detail, around: Surroundings) -> Explanation:
     """The answer for a job in any state."""
     why, following = _REASONS[detail.job.state](detail, around)
+    if around.canary is not None and around.canary.job == detail.job.id:
+        why = [*why, restraints.of_the_canary(around.canary)]
+    late = around.supervisor.late if around.supervisor is not None else ""
+    if late and detail.job.state not in FINAL:
+        why, following = [*why, late], "nothing before the supervisor goes on, or another one takes its place"
     ended = [attempt for attempt in detail.attempts if attempt.state is AttemptState.ENDED]
     evidence: tuple[str, ...] = ()
     if ended and detail.job.state in (JobState.FAILED, JobState.QUEUED, JobState.CANCELLED):
         evidence = ended[-1].evidence
+    rests = [f"its result rests on {text}" for text in rests_text(detail)]
     return Explanation(
         job=detail.job.id,
         state=detail.job.state,
-        why=tuple(why),
+        why=(*why, *rests, *around.odd),
         evidence=evidence,
         history=tuple(_told(attempt, detail, around.now) for attempt in ended),
         next=following,
@@ -96,6 +114,14 @@ def _waiting(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
 
 def _queued(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
     job, now = detail.job, around.now
+    if around.canary is not None and job.behind == around.canary.job:
+        return restraints.explained(around.canary)
+    full = restraints.of_study(around.limits)
+    if full and around.limits is not None:
+        following = (
+            restraints.how_on(around.limits) if around.limits.stopped else "it is sent when another one has ended"
+        )
+        return [full], following
     why = []
     if detail.attempts and detail.job.attempts:
         last = detail.attempts[-1]
@@ -110,6 +136,12 @@ def _queued(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
             "no supervisor runs, so nothing is sent: start one with 'orch supervise' (any 'orch submit' does too)"
         )
         return why, "it is sent when a supervisor runs"
+    leaving = [attempt for attempt in detail.attempts if attempt.doomed]
+    if leaving:
+        why.append(
+            f"its attempt {leaving[-1].number} is not yet gone from {leaving[-1].node or leaving[-1].backend}: "
+            "the next one starts when it is"
+        )
     if around.slot:
         why.append(around.slot)
     if around.before:
@@ -127,10 +159,16 @@ def _submitted(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
             "the supervisor looks it up by its token"
         ], "it is adopted if it is found, and sent again if two good looks do not find it"
     if attempt.backend == BackendName.LOCAL:
-        return [f"its worker (pid {attempt.native_id}) was started {since} ago and has written nothing yet"], ""
+        why = [f"its worker (pid {attempt.native_id}) was started {since} ago and has written nothing yet"]
+        return ([*why, around.silent] if around.silent else why), ""
     name = native_name(attempt)
     reason = attempt.reason or "SLURM has not been asked about it yet"
     why = [f"SLURM has it as job {name} since {since}: {reason}", *_nodes(around)]
+    if reasons.needs_a_person(reason):
+        return why, (
+            "nothing by itself: SLURM never starts it for that reason; mend it there, or take the job back with "
+            f"'orch cancel {detail.job.id}' and submit it anew"
+        )
     if attempt.phase == HELD:
         return why, "a job that SLURM held after failed launches is released by orch; a person's hold is left alone"
     if detail.executions:
@@ -143,12 +181,17 @@ def _running(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
     newest = detail.executions[-1] if detail.executions else None
     where = attempt.node or "an unknown node"
     began = newest.started_at if newest else attempt.created_at
-    why = [f"it runs on {where} since {duration((around.now - began).total_seconds())}"]
+    since = duration((around.now - began).total_seconds())
+    if attempt.phase == SUSPENDED:
+        return [f"it stands still on {where}, where it began {since} ago", attempt.reason or "SLURM suspended it"], ""
+    why = [f"it runs on {where} since {since}"]
     if newest is not None and newest.ready_at is None:
         why.append("it is not ready yet: it loads its data or has not done its first step")
     if around.progress is not None:
         why.append(progress_text(around.progress))
-    if attempt.phase == "absent":
+    if around.silent:
+        why.append(around.silent)
+    elif attempt.phase == "absent":
         why.append(
             f"but the machines do not see it any more ({attempt.absent} looks): {attempt.reason or 'no reason known'}"
         )
@@ -174,6 +217,9 @@ def _succeeded(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
 
 def _failed(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
     job = detail.job
+    if job.imported:
+        why = ["it failed elsewhere, and was imported so"] + ([one_line(job.error)] if job.error else [])
+        return why, "nothing: submit it here to run it"
     cause = Cause(job.cause) if job.cause else None
     why = [f"it failed: {CAUSES[cause] if cause else 'no cause is known'}"]
     if job.error:

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from db.health import StoredStrike
 from jobs.errors import BadInput
-from orchestrator.placing import exclusion
 from orchestrator.settings import Nodes
+from orchestrator.supervision.placing import exclusion
 from orchestrator.views.tables import Cell, columns
 from orchestrator.views.words import clock
 from slurm.pools import Pools

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobs.records import MetricLine
+from jobs.records import NO_PLACE, MetricLine
 
 WINDOW = 6
 """So many newest epochs tell the rate: enough to be steady, few enough to follow a change."""
@@ -36,6 +36,7 @@ def progress(lines: Sequence[MetricLine], ready_at: datetime | None, now: dateti
 
     Lines that a checkpoint restored are older than `ready_at` and tell nothing of this execution's speed.
     """
+    lines = [line for line in lines if line.epoch != NO_PLACE]
     if not lines:
         return None
     last = lines[-1]

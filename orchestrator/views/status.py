@@ -12,7 +12,10 @@ import msgspec
 
 from db.status import StatusRow
 from db.text import parse_time
+from jobs.reported import MISSING, Declared
 from jobs.words import JobState
+from orchestrator.tables.varying import encoded, given, is_house, program
+from orchestrator.views import kindlines, restraints
 from orchestrator.views.progress import Progress
 from orchestrator.views.words import listed, plural
 
@@ -37,6 +40,20 @@ class SupervisorView:
     host: str
     pid: int
     alive: bool
+    renewed_at: datetime | None = None
+    late: str = ""
+    """Since when a living one has not renewed its lease, as a sentence; empty where all is well."""
+
+    def as_json(self) -> dict[str, object]:
+        """`late`: it lives and has not renewed its lease for long."""
+        renewed = None if self.renewed_at is None else self.renewed_at.isoformat()
+        return {
+            "host": self.host,
+            "pid": self.pid,
+            "alive": self.alive,
+            "renewed_at": renewed,
+            "late": bool(self.late),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +74,21 @@ class JobLine:
     progress: Progress | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     architecture: str | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """What it was given, by name."""
+    program: str = ""
+    declared: Mapping[str, Declared] = field(default_factory=dict)
+    """What a person declared of its metrics."""
+    label: str = ""
     code_changed: bool = False
+    dropped: str | None = None
     phase: str | None = None
     reason: str | None = None
     blocked_by: tuple[int, ...] = ()
+    not_found: str = ""
+    """Numbers that were declared, and that the finished job did not give."""
+    behind: int | None = None
+    """The canary that it waits for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +112,14 @@ class StatusView:
     notes: tuple[str, ...]
     now: datetime
     dense: bool = False
+    full: str = ""
+    """Why the study sends nothing now."""
+    in_vain: int = 0
+    """Queued jobs that nothing sends before a person does something."""
+    varying: tuple[str, ...] = ()
+    """Names of what jobs of programs (and of other people's kinds) are given that is not the same everywhere."""
+    room: str = ""
+    """How large the store is; empty where nobody has measured it."""
 
     @property
     def total(self) -> int:
@@ -108,22 +144,32 @@ def is_dense(height: int) -> bool:
     return height < TALL
 
 
-def fitting(size: tuple[int, int], kinds: Collection[str], counts: Mapping[JobState, int], notes: Sequence[str]) -> int:
+def fitting(
+    size: tuple[int, int],
+    kinds: Collection[str] | kindlines.Kinds,
+    counts: Mapping[JobState, int],
+    notes: Sequence[str],
+) -> int:
     """How many jobs fit in (columns, lines).
 
-    Besides them: a title, the kinds under a heading, one line for each state (tall: three), notes, the supervisor and
-    the prompt.
+    Besides them: a title, the kinds under a heading, one line for each state (tall: three; another one for headings of
+    jobs that are not the house's), notes, the supervisor and the prompt.
     """
     width, height = size
     states = sum(1 for n in counts.values() if n)
     lines = sum(ceil((len(note) + 2) / width) for note in notes)
-    return max(3, height - 4 - len(kinds) - (1 if is_dense(height) else 3) * states - lines)
+    if isinstance(kinds, Mapping) and kindlines.wide(kinds) > width:
+        lines += len(kindlines.texts(kinds, ORDER, width)) - len(kinds) - 1
+    others = [kind for kind in kinds if not is_house(kind)]
+    headings = 1 if others and (is_dense(height) or len(others) < len(kinds)) else 0
+    return max(3, height - 4 - len(kinds) - ((1 if is_dense(height) else 3) + headings) * states - lines)
 
 
 def line(row: StatusRow, blocked: Mapping[int, Sequence[int]], progress: Progress | None = None) -> JobLine:
     """A row of the store as a line; `progress` is fresher than what the row says."""
     if progress is None and row.epoch is not None:
         progress = Progress(epoch=row.epoch, epochs=row.epochs or 0)
+    config = msgspec.json.decode(row.config)
     return JobLine(
         id=row.id,
         kind=row.kind,
@@ -139,15 +185,29 @@ def line(row: StatusRow, blocked: Mapping[int, Sequence[int]], progress: Progres
         progress=progress,
         metrics=msgspec.json.decode(row.metrics) if row.metrics else {},
         architecture=row.architecture,
+        given=given(config),
+        program=program(config),
+        declared=msgspec.json.decode(row.declared, type=dict[str, Declared]) if row.declared else {},
+        label=row.label or str(config.get("name") or ""),
         code_changed=bool(row.code_changed),
+        dropped=row.dropped,
         phase=row.phase,
         reason=row.reason,
         blocked_by=tuple(blocked.get(row.id, ())),
+        not_found=msgspec.json.decode(row.flags).get(MISSING, "") if row.flags and MISSING in row.flags else "",
+        behind=row.behind,
     )
 
 
-def as_json(row: StatusRow, blocked: Mapping[int, Sequence[int]]) -> dict[str, Any]:
-    """A job of the JSON contract."""
+OPEN_IN_SLURM = (JobState.SUBMITTED, JobState.RUNNING)
+"""States in which the machines have a job: only then they say where it is, and why it waits or stands still."""
+
+
+def as_json(row: StatusRow, blocked: Mapping[int, Sequence[int]], full: str = "") -> dict[str, Any]:
+    """A job of the JSON contract. `full`: why its study sends nothing now."""
+    held = row.reason if row.state in OPEN_IN_SLURM else None
+    if row.state == JobState.QUEUED:
+        held = full if row.behind is None else restraints.behind(row.behind, failed=row.id in blocked)
     return {
         "id": row.id,
         "kind": row.kind,
@@ -165,6 +225,12 @@ def as_json(row: StatusRow, blocked: Mapping[int, Sequence[int]]) -> dict[str, A
         "error": row.error,
         "not_before": row.not_before,
         "code_changed": bool(row.code_changed),
+        "phase": row.phase if row.state in OPEN_IN_SLURM else None,
+        "reason": held or None,
+        "dropped": row.dropped,
+        "remarks": msgspec.Raw(row.flags.encode()) if row.flags else {},
+        "parameters": encoded(row.config),
+        "label": row.label or None,
     }
 
 
@@ -176,7 +242,7 @@ def waiting_for_a_supervisor(counts: Mapping[JobState, int], blocked: int) -> in
 def supervisor_note(counts: Mapping[JobState, int], blocked: int, supervisor: SupervisorView | None) -> str | None:
     """Says what waits for a supervisor where none runs, and which command starts one."""
     if supervisor is not None and supervisor.alive:
-        return None
+        return supervisor.late or None
     waiting = waiting_for_a_supervisor(counts, blocked)
     if not waiting:
         return None
@@ -190,8 +256,9 @@ def supervisor_note(counts: Mapping[JobState, int], blocked: int, supervisor: Su
     )
 
 
-def blocked_note(blocked: Mapping[int, Sequence[int]]) -> str | None:
-    """Says which jobs hold others up."""
+def blocked_note(blocked: Mapping[int, Sequence[int]], behind: Collection[int] = ()) -> str | None:
+    """Says which jobs hold others up. `behind`: those that wait for a canary, of which others tell."""
+    blocked = {job: roots for job, roots in blocked.items() if job not in behind}
     if not blocked:
         return None
     roots = sorted({root for behind in blocked.values() for root in behind})
@@ -203,18 +270,13 @@ def blocked_note(blocked: Mapping[int, Sequence[int]]) -> str | None:
     )
 
 
-def code_note(n: int, first: Sequence[int]) -> str | None:
-    """Says which jobs ran with other code than was submitted."""
+def live_note(n: int, first: Sequence[int]) -> str | None:
+    """Says which jobs run code that nobody kept."""
     if not n:
         return None
-    more = ", …" if n > len(first) else ""
-    return f"{plural(n, 'job')} ran with other code than at submission: {', '.join(map(str, first))}{more}"
-
-
-def studies_note(study: str, studies: Mapping[str, int]) -> str | None:
-    """Names the other studies of the store."""
-    others = [f"{name} ({n})" for name, n in studies.items() if name != study and n]
-    return f"other studies here: {listed(others, 6)}; choose one with --study" if others else None
+    which = ", ".join(map(str, first)) + (", …" if n > len(first) else "")
+    verb = "runs" if n == 1 else "run"
+    return f"{plural(n, 'job')} {verb} live code, as it is when a job starts (--code live): {which}"
 
 
 def near_study(wanted: str, studies: Collection[str]) -> str:

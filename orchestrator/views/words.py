@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from jobs.words import Cause
+from orchestrator.tables.digits import decimals, places, written
 
 CAUSES: dict[Cause, str] = {
     Cause.SUCCESS: "it succeeded",
@@ -74,9 +75,13 @@ def one_line(text: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """A metric for people: whole numbers with separators, others with four significant digits."""
+    """A metric for people: whole numbers with separators, others with four significant digits or two decimals.
+
+    Never more than it has; '-' for none.
+    """
     if value is None:
-        return "–"
+        return "-"
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
-    return f"{value:.2f}" if 0.1 <= abs(value) < 1000 else f"{value:.4g}"
+    data = decimals([value])
+    return written(value, None, min(max(2, places(value, None, 1, data)), data))

@@ -1,4 +1,4 @@
-"""A pretend SLURM cluster on one machine, for tests and for trying orch: real daemons, fake nodes and GPUs.
+"""How do I get a SLURM of my own, here? A pretend cluster on one machine: real daemons, fake nodes and GPUs.
 
 >>> with Cluster(Path("/tmp/lab"), nodes=2) as cluster:  # doctest: +SKIP
 ...     print(cluster.run("sinfo").stdout)

@@ -230,6 +230,16 @@ class Cluster:
         """End slurmctld in the orderly way: it saves its state first."""
         self._installation.daemons.stop([CONTROLLER], grace_s=30)
 
+    def wait_for_saved_state(self, timeout_s: float = 30) -> None:
+        """Until slurmctld has saved its jobs as they are now: a killed one comes back with these, no younger ones."""
+        now = time.time()
+        saved = config.Layout(self.base).controller_state / "job_state"
+        end = time.monotonic() + timeout_s
+        while not saved.exists() or saved.stat().st_mtime <= now:
+            if time.monotonic() > end:
+                raise ClusterError(f"slurmctld did not save its state within {timeout_s:.0f} s.")
+            time.sleep(0.1)
+
     def start_controller(self) -> None:
         """Start slurmctld and return when it answers; nothing where it runs."""
         self._up().start_controller()

@@ -4,14 +4,13 @@ import dataclasses
 import json
 import os
 import pwd
-import random
 import secrets
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from slurm.testcluster import config, processes
+from slurm.testcluster import config, processes, sockets
 from slurm.testcluster.config import Layout, Ports, Settings
 from slurm.testcluster.daemons import Daemons
 from slurm.testcluster.environment import MARK, NODE_MARK, clean_environment
@@ -64,7 +63,7 @@ class Installation:
                 device.symlink_to("/dev/null")
         if not layout.munge_key.exists():
             _write_secret(layout.munge_key, secrets.token_bytes(128))
-        self._write_configuration(_free_ports(self.settings))
+        self._write_configuration(sockets.free_ports(self.settings))
 
     def _write_configuration(self, ports: Ports) -> None:
         layout, settings, user, password = self.layout, self.settings, user_name(), secrets.token_hex(16)
@@ -130,7 +129,7 @@ class Installation:
             f"--log-file={layout.munge_socket.parent / 'munged.log'}",
             f"--seed-file={layout.munge_socket.parent / 'munged.seed'}",
         )
-        self.daemons.wait_until(MUNGE, lambda: _connects(layout.munge_socket), _START_S)
+        self.daemons.wait_until(MUNGE, lambda: sockets.connects(layout.munge_socket), _START_S)
 
     def _start_database(self) -> None:
         layout, user = self.layout, user_name()
@@ -159,14 +158,14 @@ class Installation:
             temporary,
             f"--init-file={layout.database_sql}",
         )
-        self.daemons.wait_until(DATABASE, lambda: _connects(layout.database_socket), _START_S)
+        self.daemons.wait_until(DATABASE, lambda: sockets.connects(layout.database_socket), _START_S)
 
     def start_accounting(self) -> None:
         """Start slurmdbd and return when it listens; nothing where it runs."""
         if self.daemons.get(ACCOUNTING) is None:
             self._start(ACCOUNTING, program("slurmdbd"), "-D", MYSQL_UNIX_PORT=str(self.layout.database_socket))
         port = self.ports().accounting
-        self.daemons.wait_until(ACCOUNTING, lambda: _listens(port), _START_S)
+        self.daemons.wait_until(ACCOUNTING, lambda: sockets.listens(port), _START_S)
 
     def _register(self) -> None:
         """Make the cluster known to slurmdbd, and the user with an account, so that limits can be set on it."""
@@ -191,7 +190,7 @@ class Installation:
         self.daemons.wait_until(CONTROLLER, self._controller_answers, _START_S)
 
     def _controller_answers(self) -> bool:
-        if not _listens(self.ports().controller):
+        if not sockets.listens(self.ports().controller):
             return False
         ping = [program("scontrol"), "ping"]
         return subprocess.run(ping, env=self.env(), capture_output=True, timeout=30).returncode == 0
@@ -271,34 +270,3 @@ def _write_secret(path: Path, content: bytes) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
-
-
-def _free_ports(settings: Settings) -> Ports:
-    """A block of ports that nobody listens on, below those that the kernel gives to outgoing connections."""
-    for _ in range(200):
-        ports = Ports(random.randrange(20000, 32000, 10))
-        if all(_is_free(port) for port in ports.all(settings)):
-            return ports
-    raise ClusterError("No block of free TCP ports was found between 20000 and 32000.")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", port))
-        except OSError:
-            return False
-    return True
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _connects(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(str(path)) == 0

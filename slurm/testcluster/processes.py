@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.hosts import boot_id
+
 _PROC = Path("/proc")
 _ENDED = ("Z", "X")
-
-
-def boot_id() -> str:
-    """The id of the running boot of this machine."""
-    return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
 @dataclass(frozen=True)

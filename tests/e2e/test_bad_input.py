@@ -56,6 +56,17 @@ def call(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
+        ([*RUN, "--sbatch", "array=1-3", "--", "true"], "use --seeds or --grid"),
+        ([*RUN, "--sbatch", "chdir=/tmp", "--", "true"], "runs in the folder that it was submitted from"),
+        ([*RUN, "--sbatch", "-C fast", "--", "true"], "write --sbatch 'C=fast'"),
+        ([*RUN, "--sbatch", "comment=a\n#SBATCH --uid=0", "--", "true"], "'comment' holds a line feed"),
+        ([*RUN, "--partition", "a\nb", "--", "true"], "'partition' holds a line feed"),
+        (
+            [*RUN, "--gpus", "2", "--sbatch", "gres=gpu:v100:1", "--", "true"],
+            "--gpus and --sbatch gres ask for the same",
+        ),
+        ([*RUN, "--gpus", "many:x", "--", "true"], "TYPE:NUMBER such as a100:1 (got 'many:x')"),
+        ([*RUN, "--sbatch", "exlusive", "--", "true"], "did you mean 'exclusive'"),
         ([*TRAIN, "--seeds", "0"], "--seeds must be from 1 to 1000000 (got 0)"),
         ([*TRAIN, "--seeds", "-1"], "got -1"),
         ([*TRAIN, "--seeds", "abc"], "'abc' is not a valid integer"),
@@ -94,7 +105,7 @@ def call(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["submit", "table2", "--match", "depth"], "'match'"),
         ([*RUN, "--", "echo", "{size}"], "{size}"),
         ([*RUN, "--grid", "lr=", "--", "echo", "{lr}"], "--grid lr"),
-        ([*RUN, "--grid", "LR=1", "--", "echo", "{LR}"], "lower-case"),
+        ([*RUN, "--grid", "1LR=1", "--", "echo", "{1LR}"], "a parameter's name is a word of letters"),
         ([*RUN], "ARGV"),
         ([*RUN, "--stop-signal", "KILL", "--", "echo"], "stop_signal"),
         (["status", "--json", "--watch"], "choose one"),
@@ -129,7 +140,7 @@ def filled(here: Orch, capfd: pytest.CaptureFixture[str]) -> Orch:
     ("arguments", "named"),
     [
         (["cancel"], "name the jobs to cancel"),
-        (["cancel", "one"], "'one' is not a valid integer"),
+        (["cancel", "one"], "'one' is no job id"),
         (["cancel", "1", "--all"], "not both"),
         (["cancel", "7"], "there is no job 7"),
         (["cancel", "1", "7"], "there is no job 7"),
@@ -221,6 +232,24 @@ def test_settings_that_are_wrong(
     ):
         settings.write_text(text)
         assert named in call(capfd, *RUN, "--", "true")
+    for data, named in (  # bytes that a reader of TOML stumbles over in ways of its own
+        (b'study = "\xe4"', "no UTF-8 text at byte 9"),
+        ("preset = 'demo'".encode("utf-16"), "no UTF-8 text at byte 0"),
+        (b"study = " + b"[" * 100_000, "nested too deeply"),
+        (b"study = " + b"9" * 5000, "Exceeds the limit (4300 digits)"),
+        (b"#" * 1_000_001, "has more than 1 MB"),
+        (b"a" + b".a" * 50_000 + b" = 1", "a key at line 1 has more than 64 parts"),
+        (b'[slurm]\npartition = "a\\nb"', r"'a\nb' holds a control character"),
+        (b'[slurm.sbatch]\n"a\\nb" = 1', r"'a\nb' holds a control character"),
+        (b'[local]\n"cpu\\u001b" = 1', r"'cpu\x1b' holds a control character"),
+    ):
+        settings.write_bytes(data)
+        for command in ((*RUN, "--", "true"), ("status",)):
+            assert named in call(capfd, *command)
+    settings.write_text("local = 5")
+    monkeypatch.setenv("ORCH_CPU_SLOTS", "2")
+    assert "'local' must be a table (got '5')" in call(capfd, *RUN, "--", "true")
+    monkeypatch.delenv("ORCH_CPU_SLOTS")
     settings.unlink()
     monkeypatch.setenv("ORCH_BACKEND", "cloud")
     assert "unknown backend 'cloud'" in call(capfd, *RUN, "--", "true")

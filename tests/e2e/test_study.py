@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.helpers.cli import Orch
 
 READOUTS = 3
 
 
+@pytest.mark.timeout(900)  # 45 jobs, most of them trainings: on a busy machine five minutes do not do
 def test_table2_is_filled_from_jobs_that_really_ran(orch: Orch) -> None:
     dry = orch("submit", "table2", "--seeds", "2", "--dry-run")
     assert "would create 30 jobs" in dry
     assert not orch.layout.root.exists(), "a dry run creates nothing"
-    orch("submit", "table2", "--seeds", "2", "--wait", timeout=580)
+    orch("submit", "table2", "--seeds", "2", "--wait", timeout=800)
     assert set(orch.states()) == {"succeeded"}
     table = orch.json("table")
     rows = {(row["architecture"], row["epoch"]): row for row in table["rows"]}

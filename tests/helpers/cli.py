@@ -22,10 +22,12 @@ from db.store import Store
 from jobs.files import read_json
 from jobs.layout import Layout
 from jobs.records import Started
+from tests.helpers.story import tells
 
 T = TypeVar("T")
 MARK = "ORCH_TEST_MARK"
-ORCH = [sys.executable, "-m", "orchestrator.cli.main"]
+PYTHON = sys.executable
+ORCH = [PYTHON, "-m", "orchestrator.cli.main"]
 GATE = """
 import json, os, pathlib, sys, time
 seed = sys.argv[1]
@@ -156,6 +158,7 @@ class Orch:
         with self.store.read() as connection:
             return [tuple(row) for row in connection.exec_driver_sql(sql)]
 
+    @tells
     def check(self) -> None:
         """What must hold at any time: no seed twice, one result a job, kept counts equal counted ones."""
         assert self.rows(
@@ -233,3 +236,8 @@ def until(question: Callable[[], T | None], what: str, seconds: float = 60.0) ->
             return answer
         assert time.monotonic() < end, f"waited {seconds} s for {what}"
         time.sleep(0.05)
+
+
+def script(orch: Orch, name: str, text: str) -> None:
+    """A program in the folder that `orch` is called in."""
+    (orch.folder / name).write_text(text)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobs.checkpoints import Checkpoints
 from jobs.files import now
-from jobs.records import Architecture, MetricLine, Outcome, Spawn
+from jobs.node.checkpoints import Checkpoints
+from jobs.node.disks import of_job
+from jobs.records import Architecture, MetricLine, Outcome, Spawn, Terms
 
 
 @dataclass
@@ -22,10 +23,12 @@ class MemoryContext:
     job: int = 1
     device: str = "cpu"
     threads: int = 1
+    gpus: int = 0
     data_dir: Path | None = None
     cwd: Path = field(default_factory=Path.cwd)
     options: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[int, Outcome] = field(default_factory=dict)
+    input_folders: Mapping[int, Path] = field(default_factory=dict)
     earlier: Sequence[Path] = ()
     """The `checkpoints/` folders of earlier executions."""
     stop: Callable[[], bool] = lambda: False
@@ -42,15 +45,28 @@ class MemoryContext:
     state: dict[str, Any] = field(default_factory=dict)
     spawned: list[Spawn] = field(default_factory=list)
 
+    terms: Terms = field(default_factory=Terms)
+
+    @property
+    def store(self) -> Path:
+        return self.folder / ".orch"
+
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.checkpoints = Checkpoints(self.folder / "checkpoints", self.earlier, every=self.every)
+        self.disks = of_job(self.folder, self.cwd)
 
     def ready(self) -> None:
         self.readies += 1
 
     def report(self, epoch: int, epochs: int, values: Mapping[str, float | None]) -> None:
         self.lines.append(MetricLine(epoch=epoch, epochs=epochs, at=now(), values=dict(values)))
+
+    def report_lines(self, lines: Sequence[MetricLine]) -> None:
+        self.lines.extend(lines)
+
+    def report_later(self, epoch: int, rest: Callable[[], None]) -> None:
+        rest()
 
     def history(self) -> Sequence[MetricLine]:
         return list(self.lines)

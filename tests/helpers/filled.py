@@ -8,13 +8,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from db import attempts, executions, jobs
-from db.entries import Accepted, Cancel, Dispatch, DispatchedTask, Ended, Launching, Strike, Template
-from db.jobs import Wanted
+from db import attempts, creation, executions, jobs
+from db.creation import Wanted
+from db.entries import Accepted, Cancel, Dispatch, DispatchedTask, Ended, Strike
+from db.launching import Launching, Template
 from db.store import Store
+from db.submissions import launched
 from jobs import files, records
-from jobs.kind import Resources, kind_named
+from jobs.kind import kind_named
+from jobs.metrics import RULE
 from jobs.records import Architecture, MetricLine, Outcome, Started
+from jobs.resources import Resources
 from jobs.words import Cause, JobState
 
 
@@ -44,6 +48,7 @@ class Filled:
         needs: Sequence[int] = (),
         backend: str = "local",
         tolerant: bool = False,
+        launching: Launching | None = None,
     ) -> list[int]:
         """Jobs of a kind; their ids."""
         declared = kind_named(kind)
@@ -56,7 +61,7 @@ class Filled:
             preset=preset,
             config=msgspec.to_builtins(config),
             dataset=getattr(config, "dataset", ""),
-            launching=Launching(backend=backend, resources=Resources(cpus=1)),
+            launching=launching or Launching(backend=backend, resources=Resources(cpus=1)),
         )
         keys = declared.keys(config, list(seeds))
         wanted = [
@@ -64,7 +69,7 @@ class Filled:
             for seed, key in zip(seeds, keys, strict=True)
         ]
         with self.store.write() as writer:
-            return list(jobs.ensure(writer, study, [template], wanted, self.tick()).ids)
+            return list(creation.ensure(writer, study, [template], wanted, self.tick()).ids)
 
     def dispatch(self, job: int, *, backend: str = "local", native_id: str = "1", slot: str | None = "cpu:0") -> int:
         """A new attempt; its number."""
@@ -74,7 +79,7 @@ class Filled:
             token = f"orch-{job:08x}{number:08x}"
             task = DispatchedTask(job, number, stored.generation)
             writer.decide([Dispatch(token=token, backend=backend, slot=slot, tasks=(task,), at=self.tick())])
-            attempts.launched(writer.connection, token, native_id)
+            launched(writer.connection, token, native_id)
         self.store.layout.submission(token).mkdir(parents=True, exist_ok=True)
         return number
 
@@ -143,6 +148,7 @@ class Filled:
         with self.store.write() as writer:
             executions.ended(writer.connection, self.row(writer.connection, folder), outcome, Cause.SUCCESS)
             entry = Accepted(
+                rule=RULE,
                 job=job,
                 attempt=number,
                 execution=folder.name,
@@ -204,3 +210,9 @@ class Filled:
     def strike(self, node: str, cause: Cause = Cause.NODE_FAILURE, job: int | None = None) -> None:
         with self.store.write() as writer:
             writer.decide([Strike(node=node, cause=cause, job=job, at=files.now())])
+
+
+def change(filled: Filled, sql: str, *values: object) -> None:
+    """A statement as some wrong program would run it."""
+    with filled.store.write() as writer:
+        writer.connection.exec_driver_sql(sql, values)

@@ -13,11 +13,11 @@ from random import Random
 from typing import Any
 
 from db.rows import Curve, ResultRow, Span
-from jobs.discretise import gates
-from jobs.matching import draw
-from jobs.space import extra_parameters
+from jobs.architectures import extra_parameters
+from jobs.shortcuts.discretise import gates
+from jobs.shortcuts.matching import draw
 from jobs.words import JobState
-from orchestrator.statistics import deviation, mean
+from orchestrator.tables.statistics import deviation, mean
 
 STUDY = "synthetic"
 VGG19 = 20_040_522

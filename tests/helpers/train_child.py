@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 
-from jobs import data, space
 from jobs.kind import kind_named
-from jobs.training import train
-from jobs.vgg import Network
+from jobs.shortcuts import space
+from jobs.shortcuts.vgg import Network
+from jobs.training import data
+from jobs.training.loop import train
 from tests.helpers.context import MemoryContext
 
 SEED = 5

@@ -11,7 +11,7 @@ BEGIN = datetime(2031, 5, 7, 9, 0, tzinfo=UTC)
 
 
 class VirtualClock:
-    """`orchestrator.clock.Clock`, moved by `advance`; what was put on it with `after` happens on the way."""
+    """`supervision.clock.Clock`, moved by `advance`; what was put on it with `after` happens on the way."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0

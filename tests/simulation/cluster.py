@@ -6,7 +6,7 @@ How it answers commands is in commands.py.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -76,6 +76,8 @@ class Task:
     submission: Path
     limit: float
     exclude: frozenset[str]
+    layout: Layout
+    ledger: Ledger
     state: str = "PENDING"
     reason: str = "None"
     node: str = ""
@@ -86,6 +88,10 @@ class Task:
     ended: float | None = None
     in_queue: bool = True
     worker: Worker | None = None
+    again: bool = False
+    """It began again after its end."""
+    asked: dict[str, str] = field(default_factory=dict)
+    """What scontrol calls the rest of its request."""
     runs: list[Run] = field(default_factory=list)
 
     @property
@@ -101,10 +107,8 @@ class Task:
 class Cluster:
     """The controller's view of the world, and the world."""
 
-    def __init__(
-        self, *, layout: Layout, clock: VirtualClock, folder: SharedFolder, random: Random, ledger: Ledger
-    ) -> None:
-        self.layout, self.clock, self.folder, self.random, self.ledger = layout, clock, folder, random, ledger
+    def __init__(self, *, clock: VirtualClock, folder: SharedFolder, random: Random) -> None:
+        self.clock, self.folder, self.random = clock, folder, random
         self.nodes = {name: Node(name) for name in ("n1", "n2", "n3", "n4")}
         self.tasks: list[Task] = []
         self.workers: list[Worker] = []
@@ -123,11 +127,21 @@ class Cluster:
 
     # ---- submitting and scheduling
 
-    def submit(self, name: str, submission: Path, count: int, limit: float, exclude: frozenset[str]) -> int:
-        """What sbatch brings about."""
+    def submit(
+        self,
+        name: str,
+        submission: Path,
+        count: int,
+        limit: float,
+        exclude: frozenset[str],
+        layout: Layout,
+        ledger: Ledger,
+        asked: Mapping[str, str],
+    ) -> int:
+        """What sbatch brings about, for the store of that layout."""
         job = next(self.ids)
         for index in range(count) if count > 1 else [None]:
-            task = Task(job, index, name, submission, limit, exclude)
+            task = Task(job, index, name, submission, limit, exclude, layout, ledger, asked=dict(asked))
             if index is None:
                 self._record(task, "PENDING", new=True)
             self.tasks.append(task)
@@ -163,14 +177,15 @@ class Cluster:
         return task.in_queue and task.state == "PENDING" and "held" not in task.reason.lower()
 
     def _running_on(self, node: str) -> int:
-        return sum(task.node == node and task.state in ("RUNNING", "COMPLETING") for task in self.tasks)
+        here = [task for task in self.tasks if task.node == node and task.ended is None]
+        return sum(task.state in ("RUNNING", "COMPLETING") for task in here)
 
     def _start(self, task: Task, node: str) -> None:
         task.state, task.reason, task.node, task.code, task.signal = "RUNNING", "None", node, 0, 0
         self._record(task, "RUNNING", new=not task.runs)
         restart = task.restarts
         worker = Worker(
-            layout=self.layout,
+            layout=task.layout,
             submission=task.submission,
             index=task.index or 0,
             slurm_job=task.id,
@@ -180,7 +195,7 @@ class Cluster:
             clock=self.clock,
             folder=self.folder,
             random=self.random,
-            ledger=self.ledger,
+            ledger=task.ledger,
             skew=self.nodes[node].skew,
             leave=lambda code, signal: self._left(task, worker, code, signal),
             requeue=lambda: self._self_requeue(task, worker),
@@ -227,7 +242,7 @@ class Cluster:
     def _over(self, task: Task, state: str) -> None:
         if task.state in ("COMPLETING", state) and task.ended is None:
             task.state, task.ended = state, self.clock.seconds
-            self.clock.after(self.remembers, lambda: self.forget(task))
+            self.clock.after(self.remembers, lambda: self.forget(task) if task.ended is not None else None)
             self.kick()
 
     def _make_end(self, worker: Worker | None) -> None:
@@ -239,21 +254,36 @@ class Cluster:
         """It leaves the queue (MinJobAge, or a controller that lost its state)."""
         task.in_queue = False
 
+    def begin_again(self, task: Task) -> None:
+        """The controller comes back with a state in which the task had not ended."""
+        task.ended, task.in_queue, task.again = None, True, True
+        self.requeue(task, "REQUEUED")
+
     def node_fail(self, task: Task) -> None:
-        """NODE_FAIL for some seconds, then PENDING under the same id: it is not final while the queue has the id."""
-        task.worker, task.state = None, "NODE_FAIL"
-        self._record(task, "NODE_FAIL")
+        """Its worker may carry on unseen."""
+        self._requeue_soon(task, "NODE_FAIL")
+
+    def preempt(self, task: Task) -> None:
+        """Its worker is ended."""
+        worker = task.worker
+        self._requeue_soon(task, "PREEMPTED")
+        self._make_end(worker)
+
+    def _requeue_soon(self, task: Task, state: str) -> None:
+        """In that state for some seconds, then PENDING under the same id: not final while the queue has the id."""
+        task.worker, task.state = None, state
+        self._record(task, state)
 
         def again() -> None:
-            if task.live and task.state == "NODE_FAIL":
-                self.requeue(task, "NODE_FAIL")
+            if task.live and task.state == state:
+                self.requeue(task, state)
 
         self.clock.after(self.random.uniform(0.0, 4.0), again)
 
     def requeue(self, task: Task, state: str, *, hold: str = "") -> None:
         """Back to PENDING under the same id; `state` is what the records say of the run before."""
         worker, task.worker = task.worker, None
-        if state != "NODE_FAIL":
+        if state not in ("NODE_FAIL", "PREEMPTED"):
             self._record(task, state)
             self._make_end(worker)
         task.restarts += 1

@@ -111,11 +111,9 @@ class Faults:
         worker = task.worker
         if self.random.random() < 0.5 and worker is not None:
             worker.signal()
-            self.clock.after(
-                8.0, lambda: self.cluster.requeue(task, "PREEMPTED") if task.worker is worker and task.live else None
-            )
+            self.clock.after(8.0, lambda: self.cluster.preempt(task) if task.worker is worker and task.live else None)
             return f"{task.id} is preempted after a grace period"
-        self.cluster.requeue(task, "PREEMPTED")
+        self.cluster.preempt(task)
         return f"{task.id} is preempted"
 
     def out_of_memory(self) -> str:
@@ -196,6 +194,15 @@ class Faults:
                 task.restarts -= 1
         return f"controller down for {seconds:.0f} s"
 
+    def end_forgotten(self) -> str:
+        """A controller that was killed: a job that was over begins again."""
+        over = [task for task in self.cluster.tasks if task.ended is not None and task.runs]
+        if not over:
+            return ""
+        task = self.random.choice(over)
+        self.cluster.begin_again(task)
+        return f"the controller forgets the end of {task.id}: it begins again"
+
     def accounting(self) -> str:
         if self.weather.accounting == "off":
             return ""
@@ -220,7 +227,16 @@ class Faults:
         weather.sbatch_lost, weather.sbatch_late = chance((0.0, 0.3, 1.0)), chance((0.0, 40.0))
         weather.sbatch_fails, weather.sbatch_limit = chance((0.0, 0.3)), chance((0.0, 0.3))
         weather.sbatch_refused = chance((0.0, 0.0, 0.1))
-        return f"sbatch: lost {weather.sbatch_lost}, fails {weather.sbatch_fails}, limit {weather.sbatch_limit}"
+        weather.sbatch_seconds = chance((0.0, 3.0, 90.0, 300.0))
+        return (
+            f"sbatch: lost {weather.sbatch_lost}, fails {weather.sbatch_fails}, limit {weather.sbatch_limit}, "
+            f"takes up to {weather.sbatch_seconds} s"
+        )
+
+    def hanging(self) -> str:
+        """Commands that do not come back until they are killed."""
+        self.weather.query_hangs = self.random.choice((0.0, 0.1, 0.5))
+        return f"commands hang: {self.weather.query_hangs}"
 
     def ids_again(self) -> str:
         """Job ids wrap around."""

@@ -13,6 +13,7 @@ from jobs.files import read_json
 from jobs.layout import Layout
 from jobs.records import Started
 from jobs.words import JobState
+from tests.helpers.story import tells
 from tests.simulation.cluster import Cluster
 from tests.simulation.workers import Ledger
 
@@ -36,17 +37,32 @@ def essence(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
     """What a rebuild from the journal must bring back."""
     live = "CASE WHEN {0}.state = 'running' THEN 'submitted' ELSE {0}.state END"
     queries = {
-        "jobs": f"SELECT id, {live.format('job')}, generation, attempts, resume, tolerant, cause, error, not_before, "
-        "memory_mb, kind, seed, key FROM job ORDER BY id",
+        "jobs": f"SELECT job.id, {live.format('job')}, generation, attempts, resume, tolerant, cause, error, "
+        "not_before, memory_mb, kind, seed, key, rank, dropped, l.text FROM job "
+        "JOIN launch l ON l.id = launch_id ORDER BY 1",
         "needs": "SELECT job_id, needs_id FROM job_dependency ORDER BY 1, 2",
         "attempts": f"SELECT job_id, number, generation, token, position, {live.format('attempt')}, cause, decision, "
         "ended_at FROM attempt ORDER BY 1, 2",
         "submissions": "SELECT token, backend, size, slot, created_at FROM submission ORDER BY 1",
         "results": "SELECT r.job_id, r.generation, r.metrics, r.flags, r.accepted_at, e.name FROM result r "
         "LEFT JOIN execution e ON e.id = r.execution_id ORDER BY 1",
+        "earlier results": "SELECT r.job_id, r.generation, r.metrics, r.flags, r.accepted_at, r.superseded_at, e.name "
+        "FROM earlier_result r LEFT JOIN execution e ON e.id = r.execution_id ORDER BY 1, 2",
+        "who waits for whom": "SELECT id, behind FROM job WHERE behind IS NOT NULL ORDER BY 1",
+        "canaries": "SELECT job_id, began_at, over_at FROM canary ORDER BY 1",
+        "limits": "SELECT name, max_running, max_fails FROM study ORDER BY 1",
         "strikes": "SELECT node, at, cause, job_id, cleared_at FROM node_health ORDER BY id",
     }
     return {name: rows(connection, sql) for name, sql in queries.items()}
+
+
+def executions(connection: Connection) -> list[tuple[Any, ...]]:
+    """What the store knows of every execution, and of whether it is over."""
+    return rows(
+        connection,
+        "SELECT e.job_id, a.number, e.name, e.ending, e.superseded, e.epoch, e.checkpoint_step, e.ended_at IS NULL "
+        "FROM execution e JOIN attempt a ON a.id = e.attempt_id ORDER BY 1, 2, 3",
+    )
 
 
 def everything(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
@@ -67,6 +83,13 @@ class Invariants:
         self._results: dict[int, tuple[Any, ...]] = {}
         self._ended: set[tuple[int, int]] = set()
 
+    def began_anew(self, jobs: Collection[int]) -> None:
+        """A person began their next generation."""
+        for job in jobs:
+            self.cancelled.discard(job)
+            self._results.pop(job, None)
+
+    @tells
     def after_step(self, connection: Connection) -> None:
         """No job lost, no result counted twice or changed, one live attempt at most, a journal without gap."""
         states = dict(rows(connection, "SELECT id, state FROM job"))
@@ -82,6 +105,7 @@ class Invariants:
         }
         counts = rows(connection, "SELECT state, sum(n) FROM job_count GROUP BY state HAVING sum(n) != 0")
         (sequence,) = rows(connection, "SELECT value FROM setting WHERE name = 'journal_seq'")[0]
+        require(not self.ledger.wrong, "; ".join(self.ledger.wrong))
         lost = self.submitted - states.keys()
         require(not lost, f"jobs {sorted(lost)} are lost")
         require(len(live) == len(set(live)), f"a job has two live attempts: {sorted(live)}")
@@ -114,6 +138,7 @@ class Invariants:
         right = outcome is not None and outcome.ending == "success" and msgspec.json.decode(metrics) == outcome.result
         require(right, f"job {job} has the numbers {metrics}, its execution {name} ended with {outcome}")
 
+    @tells
     def metrics(self, connection: Connection) -> None:
         """The epochs counted for a result are those of its one execution, all of them."""
         for job, row in self._results.items():
@@ -128,6 +153,7 @@ class Invariants:
             )
             require(have == want, f"job {job}: epochs {have} are counted, its execution {row[4]} has {want}")
 
+    @tells
     def endings(self, connection: Connection, cluster: Cluster) -> None:
         """No attempt is given up while it lives: only an outcome, a cancel or the machines end one."""
         ended = rows(
@@ -148,6 +174,26 @@ class Invariants:
             beating = [worker.path for worker in hearts if worker.path is not None and worker.path.parent == folder]
             require(cause != "lost" or not beating, f"job {job} is given up for lost, and {beating} run")
 
+    @tells
+    def side_by_side(self, connection: Connection, cluster: Cluster) -> None:
+        """No attempt of a job is in the queue while another one is still there."""
+        own = {
+            (token, position): job
+            for token, position, job in rows(connection, "SELECT token, position, job_id FROM attempt")
+        }
+        seen: dict[int, set[str]] = {}
+        for task in cluster.tasks:
+            if (
+                task.live
+                and not task.again
+                and (task.name, task.index or 0) in own
+                and not self.layout.given_up(task.name).exists()
+            ):
+                seen.setdefault(own[task.name, task.index or 0], set()).add(task.name)
+        twice = {job: sorted(names) for job, names in seen.items() if len(names) > 1}
+        require(not twice, f"two attempts of one job at once: {twice}")
+
+    @tells
     def launches(self, connection: Connection, launched: Mapping[str, int], *, stalled: bool) -> None:
         """Every submission was launched once at most, and what is said never to have been launched was not.
 
@@ -164,6 +210,20 @@ class Invariants:
         began = {started.token for started in self.ledger.started.values()}
         require(not never & began, f"launched after all: {sorted(never & began)}")
 
+    def _behind_a_failure(self, connection: Connection, states: Mapping[int, str]) -> set[int]:
+        """Queued jobs whose needed job has begun anew and failed since, or stands behind such a one."""
+        dead = {job for job, state in states.items() if state in (JobState.FAILED, JobState.CANCELLED)}
+        needs = rows(
+            connection,
+            "SELECT d.job_id, d.needs_id, j.tolerant AND n.state = 'failed' FROM job_dependency d "
+            "JOIN job j ON j.id = d.job_id JOIN job n ON n.id = d.needs_id",
+        )
+        halted = {job for job, state in states.items() if state in (JobState.QUEUED, JobState.WAITING)}
+        while more := {job for job, need, fine in needs if need in dead and not fine and job in halted - dead}:
+            dead |= more
+        return {job for job in dead if states[job] == JobState.QUEUED}
+
+    @tells
     def at_end(self, connection: Connection, stopped: Mapping[str, str], living: Collection[str]) -> None:
         """Every job ended or says why not, no success was missed, nothing of ours is left on the cluster."""
         self.after_step(connection)
@@ -175,11 +235,13 @@ class Invariants:
             "SELECT id FROM job WHERE state = 'failed' AND (error IS NULL OR error = '' OR cause IS NULL)",
         )
         children = rows(connection, "SELECT count(*) FROM job WHERE seed >= 1000000")[0][0]
-        asked = sum(len(self.ledger.natures[job].spawn) for job in self._results if job in self.ledger.natures)
+        had = {job for (job,) in rows(connection, "SELECT job_id FROM result UNION SELECT job_id FROM earlier_result")}
+        asked = sum(len(self.ledger.natures[job].spawn) for job in had if job in self.ledger.natures)
         require(children == asked, f"accepted results asked for {asked} jobs, and there are {children}")
         require(not silent, f"failed jobs {silent} do not say why")
         open_states = {JobState.SUBMITTED, JobState.RUNNING, *(() if stopped else (JobState.QUEUED,))}
-        unended = {job: state for job, state in states.items() if state in open_states}
+        behind = self._behind_a_failure(connection, states)
+        unended = {job: state for job, state in states.items() if state in open_states and job not in behind}
         require(not unended, f"jobs did not end: {unended}")
         for path, outcome in self.ledger.outcomes.items():
             started = read_json(path / "started.json", Started)

@@ -25,12 +25,14 @@ import db.lease
 import db.migrate
 import db.rebuild
 import db.store
-import orchestrator.changing
-import slurm.machines
-import slurm.sbatch
-import slurm.slurm_backend
+import orchestrator.submitting.changing
+import orchestrator.submitting.restraints
+import slurm.cluster.backend
+import slurm.cluster.changes
+import slurm.cluster.machines
+import slurm.cluster.sbatch
 from db.store import Store
-from slurm.backend import Submission
+from slurm.backend import Launch, Submission
 from tests.simulation.clock import VirtualClock
 from tests.simulation.tripwire import Tripwire
 
@@ -66,7 +68,7 @@ def simulated(
     clock: VirtualClock,
     tripwire: Tripwire,
     random: Random,
-    sbatch: Callable[[Submission, frozenset[str]], str],
+    sbatch: Callable[[Submission, frozenset[str]], Launch],
     holder_lives: Callable[[db.lease.Holder], bool],
 ) -> Iterator[None]:
     """Run the body in a simulated process."""
@@ -77,9 +79,13 @@ def simulated(
 
     def fsync(handle: int) -> None:
         point("fsync")
+        if tripwire.active:
+            tripwire.disk.synced(handle)
 
     def slow_replace(source: Any, target: Any, **more: Any) -> None:
         point("replace")
+        if tripwire.active:
+            tripwire.disk.renaming(Path(source), Path(target))
         replace(source, target, **more)
         point("replaced")
 
@@ -118,12 +124,24 @@ def simulated(
         finally:
             tripwire.writing -= 1
 
-    def submit(submission: Submission, exclude: frozenset[str], settings: object) -> str:
+    class Watched:
+        """An sbatch whose reply is an I/O as well."""
+
+        def __init__(self, launch: Launch) -> None:
+            self.launch = launch
+
+        def poll(self) -> str | None:
+            native = self.launch.poll()
+            if native is not None:
+                point("sbatch replied")
+            return native
+
+    def begin_sbatch(submission: Submission, exclude: frozenset[str], settings: object) -> Launch:
         point("sbatch")
         with tripwire.elsewhere():
-            native = sbatch(submission, exclude)
-        point("sbatch replied")
-        return native
+            launch = sbatch(submission, exclude)
+        point("sbatch began")
+        return Watched(launch)
 
     def token_hex(count: int = 32) -> str:
         return random.randbytes(count).hex()
@@ -146,11 +164,12 @@ def simulated(
             (db.lease, "now", clock.now),
             (db.lease.Holder, "alive", holder_lives),
             (db.rebuild, "now", clock.now),
-            (orchestrator.changing, "now", clock.now),
-            (slurm.machines, "time", SimpleNamespace(monotonic=clock.monotonic)),
-            (slurm.slurm_backend, "time", SimpleNamespace(monotonic=clock.monotonic)),
-            (slurm.slurm_backend, "now", clock.now),
-            (slurm.sbatch, "submit", submit),
+            (orchestrator.submitting.changing, "now", clock.now),
+            (orchestrator.submitting.restraints, "now", clock.now),
+            (slurm.cluster.machines, "time", SimpleNamespace(monotonic=clock.monotonic)),
+            (slurm.cluster.changes, "time", SimpleNamespace(monotonic=clock.monotonic)),
+            (slurm.cluster.backend, "now", clock.now),
+            (slurm.cluster.sbatch, "begin", begin_sbatch),
         ):
             stack.enter_context(patch.object(target, name, value))
         yield

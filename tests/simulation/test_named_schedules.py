@@ -2,65 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
-from db import lease
-from db.store import Store
 from jobs.words import JobState
-from jobs.worker import Task as RealTask
-from tests.simulation.cluster import Task
 from tests.simulation.invariants import rows
+from tests.simulation.looks import SOUND, executions, job_row, running_task, until
 from tests.simulation.tripwire import Trap
 from tests.simulation.workers import Nature
 from tests.simulation.world import World
-
-SOUND = Nature(epochs=4, epoch_seconds=20.0, every=1)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path / ".orch", 1)
-    with world.running():
-        yield world
-
-
-def job_row(world: World, job: int = 1) -> tuple[str, str, int]:
-    """(state, cause, attempts)."""
-    ((state, cause, attempts),) = rows(world.database, f"SELECT state, cause, attempts FROM job WHERE id = {job}")
-    return state, cause, attempts
-
-
-def executions(world: World, job: int = 1) -> list[tuple[str, str, int]]:
-    """(node, ending, superseded) of the job's executions, oldest first."""
-    found = rows(world.database, f"SELECT node, ending, superseded FROM execution WHERE job_id = {job} ORDER BY id")
-    return [(str(node), str(ending), int(superseded)) for node, ending, superseded in found]
-
-
-def until(world: World, holds: Callable[[], bool], seconds: float = 5.0) -> None:
-    for _ in range(100):
-        if holds():
-            return
-        world.step(seconds)
-    pytest.fail("\n".join(world.story))
-
-
-def running_task(world: World) -> Task:
-    until(world, lambda: any(t.worker and t.worker.path for t in world.cluster.running()))
-    return world.cluster.running()[0]
-
-
-def test_a_cancelled_attempt_whose_launch_never_happened_is_let_go(world: World) -> None:
-    """It stayed `doomed`, so that the supervisor never became idle."""
-    world.weather.sbatch_fails = 1.0
-    job = world.submit(SOUND)
-    world.step(1.0)
-    world.cancel(job)
-    world.calm()
-    assert job_row(world)[0] == JobState.CANCELLED
 
 
 def test_a_success_that_shows_before_its_last_epochs_is_counted_whole(world: World) -> None:
@@ -135,26 +84,6 @@ def test_node_fail_then_pending_under_the_same_id_is_one_attempt(world: World) -
     assert [path.name.split("-")[0] for path in world.layout.executions(1, 1)] == ["e0", "e1"]
 
 
-def test_half_accepted_sbatch_is_adopted_not_repeated(world: World) -> None:
-    world.weather.sbatch_lost, world.weather.sbatch_late = 1.0, 40.0
-    jobs = [world.submit(SOUND) for _ in range(3)]
-    world.step(1.0)
-    world.calm()
-    assert {job_row(world, job) for job in jobs} == {(JobState.SUCCEEDED, "success", 1)}
-    assert set(world.sbatch.launched.values()) == {1}
-
-
-def test_every_io_of_a_launch_may_be_the_last(world: World) -> None:
-    """The supervisor dies at each I/O in turn of the cycle that launches; every job runs once."""
-    jobs = []
-    for at in range(1, 45):
-        jobs.append(world.submit(Nature(epochs=1, epoch_seconds=1.0, every=1)))
-        world.step(1.0, Trap(at, "crash"))
-    world.calm()
-    assert {job_row(world, job)[0] for job in jobs} == {JobState.SUCCEEDED}
-    assert set(world.sbatch.launched.values()) == {1}
-
-
 def test_a_purged_job_that_carries_on_is_lost_then_accepted_late(world: World) -> None:
     world.submit(Nature(epochs=3, epoch_seconds=60.0, every=100))
     task = running_task(world)
@@ -192,80 +121,6 @@ def test_the_late_success_of_a_lost_attempt_closes_its_job(world: World) -> None
         world.database,
         "SELECT a.number FROM result JOIN execution e ON e.id = execution_id JOIN attempt a ON a.id = e.attempt_id",
     ) == [(1,)]
-
-
-def test_an_overtaken_supervisor_writes_nothing(world: World) -> None:
-    world.submit(SOUND)
-    world.step(1.0)
-    for at in range(2, 40, 3):
-        world.submit(Nature(epochs=1, epoch_seconds=5.0, every=1))
-        trap = world.overtaken(6)
-        trap.at = at
-        world.step(5.0, trap)
-        world.nothing_written_since()
-    world.calm()
-
-
-def test_a_launch_that_was_given_up_and_happens_after_all_does_no_work(
-    world: World, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A supervisor stalled in the middle of sbatch: its successor had looked twice, and sent the job again."""
-    job = world.submit(SOUND)
-    trap = world.overtaken(8)
-    trap.name = "sbatch"
-    world.step(1.0, trap)
-    world.nothing_written_since()
-    world.calm()
-    first = world.layout.attempt(job, 1)
-    assert not world.layout.executions(job, 1)
-    assert len(world.sbatch.launched) == 2
-    assert job_row(world, job)[0] == JobState.SUCCEEDED
-    (token,) = [t for t in world.sbatch.launched if world.layout.given_up(t).exists()]
-    monkeypatch.setattr(os, "environ", {})
-    RealTask(str(world.layout.submission(token)))()  # the real worker
-    assert "given up" in capfd.readouterr().out
-    assert not first.exists()
-
-
-def test_one_that_was_overtaken_before_it_looked_does_not_launch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its successor may have given the launch up and sent the job again: whoever stalled looks before it launches."""
-    looks: list[int] = []
-    look = lease.check
-
-    def counted(store: Store, number: int) -> None:
-        look(store, number)
-        looks.append(number)
-
-    monkeypatch.setattr(lease, "check", counted)
-    intended = 0
-    for at in range(2, 60, 2):
-        world = World(tmp_path / str(at) / ".orch", 1)
-        with world.running():
-            looks.clear()
-            world.submit(SOUND)
-            trap = world.overtaken(8)
-            take_over = trap.act
-            seen: list[tuple[bool, int]] = []
-
-            def act(
-                world: World = world,
-                take_over: Callable[[], None] = take_over,
-                seen: list[tuple[bool, int]] = seen,
-            ) -> None:
-                ((intents,),) = rows(world.database, "SELECT count(*) FROM submission WHERE native_id IS NULL")
-                looked = bool(looks) or world.tripwire.sprung in ("commit", "committed")  # the end of the look's read
-                seen.append((looked, int(intents)))
-                take_over()
-
-            trap.at, trap.act = at, act
-            world.step(1.0, trap)
-            if seen and not seen[0][0]:  # after the look the worker itself refuses: the schedule above
-                intended += seen[0][1]
-                assert len(world.sbatch.launched) == 1, (at, world.story)
-            world.calm()
-    assert intended, "no stall fell between an intent and its launch"
 
 
 def test_a_folder_that_does_not_answer_gives_up_nothing(world: World) -> None:
@@ -342,3 +197,49 @@ def test_accounting_off_and_jobs_soon_forgotten(world: World) -> None:
     jobs = [world.submit(SOUND) for _ in range(3)]
     world.calm()
     assert {job_row(world, job) for job in jobs} == {(JobState.SUCCEEDED, "success", 1)}
+
+
+def test_a_cancelled_job_that_is_retried_at_once_begins_anew_when_it_is_gone(world: World) -> None:
+    """Two of its processes ran side by side for the fifteen seconds until the next look."""
+    job = world.submit(SOUND)
+    first = running_task(world)
+    world.weather.query_fails = 1.0  # scancel does not come through
+    world.cancel(job)
+    world.retry(job)
+    for _ in range(4):
+        world.step(15.0)
+    assert first.live and len(world.sbatch.launched) == 1
+    world.weather.query_fails = 0.0
+    world.calm()
+    assert job_row(world, job)[:1] == (JobState.SUCCEEDED,) and len(world.sbatch.launched) == 2
+
+
+def test_what_began_again_after_its_result_is_read_and_ended(world: World) -> None:
+    """slurmctld forgot the end: nobody read or cancelled the new execution, and only a rebuilt database knew of it."""
+    job = world.submit(SOUND)
+    task = running_task(world)
+    until(world, lambda: job_row(world, job)[0] == JobState.SUCCEEDED and task.ended is not None)
+    world.step(30.0)
+    world.cluster.begin_again(task)
+    world.clock.advance(25.0)  # it runs before anybody looks
+    until(world, lambda: len(executions(world, job)) == 2)
+    until(world, lambda: task.ended is not None)
+    assert task.state in ("CANCELLED", "COMPLETED")  # told so, or by its own look at the result
+    world.calm()  # the rebuilt database knows the same executions
+    (left,) = rows(world.database, "SELECT count(*) FROM execution WHERE ended_at IS NULL")
+    assert left == (0,)
+
+
+def test_a_dead_execution_of_a_job_that_succeeded_is_over(world: World) -> None:
+    """It was shown as running for ever, with a growing time."""
+    job = world.submit(SOUND)
+    task = running_task(world)
+    world.cluster.slurmd_dies(world.cluster.nodes[task.node], 1000.0)
+    for worker in world.cluster.workers:
+        worker.kill()
+    until(world, lambda: job_row(world, job)[0] == JobState.SUCCEEDED)
+    world.calm()
+    found = rows(
+        world.database, f"SELECT ending, ended_at IS NULL, cause FROM execution WHERE job_id = {job} ORDER BY ending"
+    )
+    assert [row[:2] for row in found] == [(None, 0), ("success", 0)] and found[0][2] in ("node_failure", "lost")

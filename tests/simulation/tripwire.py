@@ -11,6 +11,8 @@ from typing import Literal
 
 from sqlalchemy.exc import OperationalError
 
+from tests.simulation.power import Disk
+
 LISTING = "scandir"
 FILE_IO = frozenset({"fsync", "replace", "mkdir"})
 
@@ -21,14 +23,15 @@ class Crash(BaseException):
 
 @dataclass
 class Trap:
-    """What happens at the `at`-th I/O: the process dies, the disk or the commit fails once (`commit_unclear`: though it
+    """What happens at the `at`-th I/O: the process dies (`power`: with its machine, so that what was not fsynced is
+    lost), the disk or the commit fails once (`commit_unclear`: though it
     happened), or `act` runs meanwhile.
 
     `stale`: from the `at`-th listing of a folder on, the shared folder answers no listing.
     """
 
     at: int
-    what: Literal["crash", "disk_full", "commit_fails", "commit_unclear", "stale", "meanwhile"]
+    what: Literal["crash", "power", "disk_full", "commit_fails", "commit_unclear", "stale", "meanwhile"]
     act: Callable[[], None] = lambda: None
     name: str = ""
     """Only I/O of this name counts; '' for every."""
@@ -45,6 +48,8 @@ class Tripwire:
         self.writing = 0
         """Open write transactions: nobody else may write meanwhile, so `meanwhile` is put off."""
         self.sprung = ""
+        self.disk = Disk()
+        self.power_cut = False
 
     @contextmanager
     def watching(self, trap: Trap | None) -> Iterator[None]:
@@ -79,8 +84,8 @@ class Tripwire:
         self.count += 1
         if trap is None or self.count < trap.at:
             return
-        if trap.what == "crash":
-            self.dead, self.sprung = True, name
+        if trap.what in ("crash", "power"):
+            self.dead, self.sprung, self.power_cut = True, name, trap.what == "power"
             raise Crash(name)
         if trap.what == "meanwhile":
             if self.writing == 0:

@@ -7,17 +7,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
-from types import SimpleNamespace
 
 import msgspec
 
-from jobs.checkpoints import CheckpointRecord, Checkpoints
 from jobs.files import read_json
 from jobs.layout import Layout
+from jobs.metrics import RULE
+from jobs.node import progress
+from jobs.node.checkpoints import CheckpointRecord, Checkpoints
+from jobs.node.recorder import earlier_checkpoints
+from jobs.node.stopping import Heartbeat, Stop, StopReason
+from jobs.node.terms import as_it_stands
+from jobs.node.worker import EARLY_SIGNAL_SECONDS
 from jobs.records import Manifest, MetricLine, Outcome, Ready, Spawn, Started
-from jobs.stopping import Heartbeat, Stop, StopReason
 from jobs.words import Cause
-from jobs.worker import EARLY_SIGNAL_SECONDS, WorkerContext
 from tests.simulation.clock import VirtualClock
 from tests.simulation.folder import SharedFolder
 
@@ -37,6 +40,17 @@ class Nature:
     fault_at: int | None = None
     """The epoch in which its first execution meets a GPU fault."""
     spawn: tuple[Spawn, ...] = ()
+    program: bool = False
+    """Its checkpoints are files of its own, in a format that only it knows: progress is any change of them."""
+
+
+STATE = "state.json"
+
+
+class State(msgspec.Struct, frozen=True):
+    """What a simulated program saves."""
+
+    history: tuple[MetricLine, ...]
 
 
 SPAWNED = Nature(epochs=2, epoch_seconds=5.0, every=1)
@@ -48,12 +62,32 @@ class Ledger:
     """What really happened, to compare the store with."""
 
     natures: dict[int, Nature] = field(default_factory=dict)
+    needs: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """Job → what it cannot do without."""
     started: dict[Path, Started] = field(default_factory=dict)
     outcomes: dict[Path, Outcome] = field(default_factory=dict)
     lines: dict[Path, list[MetricLine]] = field(default_factory=dict)
     executions: int = 0
     given_up: int = 0
     """Tasks that started after their submission had been given up."""
+    wrong: list[str] = field(default_factory=list)
+    """What no worker should meet."""
+
+    def useless(self, mine: Started) -> bool:
+        """Whether a worker may stop for another: a success of its generation or a later one, or one begun since."""
+        return any(
+            started.job == mine.job
+            and (
+                (
+                    path in self.outcomes
+                    and self.outcomes[path].ending == "success"
+                    and started.generation >= mine.generation
+                )
+                or started.attempt > mine.attempt
+                or (started.attempt == mine.attempt and (started.restart, started.at) > (mine.restart, mine.at))
+            )
+            for path, started in self.started.items()
+        )
 
 
 class Worker:
@@ -99,6 +133,8 @@ class Worker:
         self.path: Path | None = None
         ledger.executions += 1
         self.number = ledger.executions
+        self.saved = 0
+        """Checkpoints of a program."""
         self._beat = -1
         self._after(random.uniform(0.1, 3.0), self._start)
 
@@ -171,6 +207,9 @@ class Worker:
             at=self._now(),
         )
         self.ledger.started[self.path] = self.started
+        lacking = set(self.ledger.needs.get(task.job, ())) - set(map(int, task.inputs))
+        if lacking:
+            self.ledger.wrong.append(f"{self.path} began without the results of jobs {sorted(lacking)}")
         self.folder.put(self.path / "started.json", self.started)
         if self.trouble == "kills":
             self._after(2.0, self.kill)
@@ -182,13 +221,14 @@ class Worker:
 
     def _load(self) -> None:
         assert self.path is not None
-        context = SimpleNamespace(job=self.task.job, folder=self.path)
-        execution = SimpleNamespace(layout=self.layout, task=self.task)
-        earlier = WorkerContext._earlier(context, execution)  # type: ignore[arg-type]
-        found = Checkpoints(self.path / "checkpoints", earlier).candidates()
-        self.resumed = self.step = found[0][0].step if found else -1
-        self.epoch = max(self.step, 0)
-        self.history = list(found[0][0].history) if found else []
+        earlier = earlier_checkpoints(self.layout, self.task, self.path)
+        if self.nature.program:
+            self._inherit([path.parent for path in earlier])
+        else:
+            found = Checkpoints(self.path / "checkpoints", earlier).candidates()
+            self.resumed = self.step = found[0][0].step if found else -1
+            self.epoch = max(self.step, 0)
+            self.history = list(found[0][0].history) if found else []
         if self.history:
             self.folder.append(self.path / "metrics.jsonl", b"".join(map(_line, self.history)))
         self.folder.put(self.path / "ready.json", Ready(at=self._now(), checkpoint_step=self.resumed))
@@ -219,6 +259,10 @@ class Worker:
         self.folder.append(self.path / "metrics.jsonl", _line(line))
         if Heartbeat(self.layout, self.path, self.started, self.stop).useless():
             self.stop.ask(StopReason.SUPERSEDED)
+            if not self.ledger.useless(self.started):
+                self.ledger.wrong.append(
+                    f"{self.path} of job {self.started.job} stopped, and nobody else does its work"
+                )
         if self.epoch % self.nature.every == 0 or self.stop.reason is not None:
             self._checkpoint()
         if self.stop.reason is not None:
@@ -226,15 +270,42 @@ class Worker:
         else:
             self._next()
 
+    def _inherit(self, earlier: list[Path]) -> None:
+        """A program's checkpoints, as a worker hands them on, and its count, as a worker begins it."""
+        assert self.path is not None
+        kept = [path for path in earlier if (path / "checkpoints" / STATE).exists()]
+        newest = max(kept, key=progress.reached, default=None)
+        state = read_json(newest / "checkpoints" / STATE, State) if newest is not None else None
+        self.history = list(state.history) if state is not None else []
+        self.epoch = len(self.history)
+        self.resumed = self.step = max(map(progress.reached, earlier), default=-1)
+        if state is not None:
+            self.folder.put(self.path / "checkpoints" / STATE, state)
+        self._count()
+
+    def _count(self) -> None:
+        """What a worker's watch writes: the count, and what the folder held when it was taken."""
+        assert self.path is not None
+        seen = progress.digest(self.path / "checkpoints")
+        self.folder.put(self.path / progress.FILE, progress.Progress(step=self.step, digest=seen))
+
     def _checkpoint(self) -> None:
         assert self.path is not None
+        if self.nature.program:
+            self.folder.put(self.path / "checkpoints" / STATE, State(history=tuple(self.history)))
+            self.saved += 1
+            if self.random.random() < 0.5:  # else it is killed, or ends, before its worker looks again
+                self.step = progress.after(self.step)
+                self._count()
+            return
         self.step = self.epoch
         record = CheckpointRecord(step=self.step, bytes=0, sha256="", history=tuple(self.history))
         self.folder.put(self.path / "checkpoints" / f"step-{self.step:08d}.json", record)
 
     def _interrupt(self, reason: StopReason) -> None:
         cause, requeue = Cause.CANCELLED, False
-        elapsed, limit = self.clock.seconds - self.began, self.task.resources.minutes * 60
+        minutes = as_it_stands(self.layout, self.submission.name, self.task).resources.minutes
+        elapsed, limit = self.clock.seconds - self.began, minutes * 60
         if reason is StopReason.USER_SIGNAL:
             cause = Cause.TIMEOUT if elapsed >= limit - EARLY_SIGNAL_SECONDS else Cause.PREEMPTED
             if cause is Cause.TIMEOUT and self.step <= self.resumed and elapsed >= limit * 0.25:
@@ -263,7 +334,7 @@ class Worker:
     def _succeed(self) -> None:
         result = {"test_accuracy": self.number + self.epoch / 100, "execution": float(self.number)}
         outcome = self._outcome("success", Cause.SUCCESS)
-        self._write(msgspec.structs.replace(outcome, result=result, spawn=self.nature.spawn))
+        self._write(msgspec.structs.replace(outcome, result=result, rule=RULE, spawn=self.nature.spawn))
         self._exit_soon()
 
     def _outcome(self, ending: str, cause: Cause) -> Outcome:

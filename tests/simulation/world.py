@@ -4,62 +4,78 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
 import msgspec
 
-from db import jobs, lease
-from db.entries import Launching, Template
-from db.jobs import Wanted
+from db import creation, lease
+from db.creation import Wanted
+from db.launching import Launching, Template
 from db.store import LeaseLost, Store
 from jobs.errors import BadInput, StoreError
-from jobs.kind import Resources, kind_named
+from jobs.kind import kind_named
 from jobs.layout import Layout
+from jobs.resources import Resources
 from jobs.words import BackendName
-from orchestrator import changing
-from orchestrator.changing import Selection
-from orchestrator.rebuilding import rebuild_all
 from orchestrator.settings import Settings
-from orchestrator.supervisor import Cycle, Supervisor
-from slurm.requeues import Requeues
-from slurm.slurm_backend import SlurmBackend
+from orchestrator.submitting import changing
+from orchestrator.submitting.changing import Again, Selection
+from orchestrator.supervision.cycle import Cycle
+from orchestrator.supervision.supervisor import Supervisor
+from orchestrator.upkeep.rebuilding import rebuild_all
+from slurm.backend import Launch, Submission
+from slurm.cluster.backend import SlurmBackend
+from slurm.cluster.requeues import Requeues
 from tests.simulation.clock import VirtualClock
 from tests.simulation.cluster import Cluster
 from tests.simulation.commands import Sbatch, SimulatedCommands, Weather
 from tests.simulation.faults import Faults
+from tests.simulation.flocks import Flocks
 from tests.simulation.folder import SharedFolder
-from tests.simulation.invariants import Invariants, essence, everything, require
+from tests.simulation.invariants import Invariants, essence, everything, executions, require
+from tests.simulation.minds import Minds
 from tests.simulation.patches import simulated
 from tests.simulation.tripwire import Crash, Trap, Tripwire
 from tests.simulation.workers import Ledger, Nature
 
 MOST_CALM_CYCLES = 250
+MOST_MENDINGS = 40
 
 
 class World:
-    """A store, a cluster, a user and whoever supervises. `story` tells what happened."""
+    """A store, a cluster, a user and whoever supervises. `story` tells what happened.
 
-    def __init__(self, root: Path, seed: int) -> None:
+    `beside`: another store of the same user, whose cluster this one shares, in the other's simulated process.
+    """
+
+    def __init__(self, root: Path, seed: int, *, beside: World | None = None) -> None:
         self.root = root
         self.layout = Layout(root)
-        self.random = Random(f"schedule {seed}")
-        self.clock = VirtualClock()
-        self.tripwire = Tripwire()
+        self.random: Random = beside.random if beside else Random(f"schedule {seed}")
+        self.clock: VirtualClock = beside.clock if beside else VirtualClock()
+        self.tripwire: Tripwire = beside.tripwire if beside else Tripwire()
         self.ledger = Ledger()
-        self.weather = Weather()
-        self.folder = SharedFolder(self.clock, self.random)
-        self.cluster = Cluster(
-            layout=self.layout, clock=self.clock, folder=self.folder, random=self.random, ledger=self.ledger
+        self.weather: Weather = beside.weather if beside else Weather()
+        self.folder: SharedFolder = beside.folder if beside else SharedFolder(self.clock, self.random)
+        self.cluster: Cluster = (
+            beside.cluster if beside else Cluster(clock=self.clock, folder=self.folder, random=self.random)
         )
-        self.sbatch = Sbatch(self.cluster, self.weather, self.random)
+        self.sbatch = Sbatch(self.cluster, self.weather, self.random, self.layout, self.ledger)
+        self.commands: list[SimulatedCommands] = []
+        """Of every supervisor so far."""
         self.faults = Faults(self.cluster, self.weather, self.random)
         self.invariants = Invariants(self.layout, self.ledger)
+        self.minds = Minds(self)
+        self.flocks = Flocks(self)
         self.supervisor: Supervisor | None = None
         self.last = Cycle()
         self.story: list[str] = []
-        self._alive: set[int] = set()
+        self._alive: set[int] = beside._alive if beside else set()
+        self._worlds: list[World] = beside._worlds if beside else []
+        self._worlds.append(self)
+        self._beside = beside is not None
         self._stalled = False
         self._user: Store | None = None
         self._database: sqlite3.Connection | None = None
@@ -68,17 +84,24 @@ class World:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """The simulated process."""
-        with simulated(
-            self.clock, self.tripwire, self.random, self.sbatch, lambda holder: holder.number in self._alive
-        ):
+        surroundings = simulated(
+            self.clock, self.tripwire, self.random, self._launch, lambda holder: holder.number in self._alive
+        )
+        with contextlib.nullcontext() if self._beside else surroundings:
             self._user = Store(self.root, create=True)
             try:
                 yield
             finally:
                 self.close()
 
+    def _launch(self, submission: Submission, exclude: frozenset[str]) -> Launch:
+        (world,) = [world for world in self._worlds if Path(submission.folder).is_relative_to(world.root)]
+        launch = world.sbatch(submission, exclude)
+        world.flocks.within(world.database)
+        return launch
+
     def close(self) -> None:
-        for store in (self._user, self.supervisor.store if self.supervisor else None):
+        for store in (self._user, self.supervisor.tenure.store if self.supervisor else None):
             if store is not None:
                 store._engine.dispose()
         if self._database is not None:
@@ -105,7 +128,8 @@ class World:
 
     def submit(self, nature: Nature, *, minutes: int = 10, needs: tuple[int, ...] = (), tolerant: bool = False) -> int:
         """One job of that nature."""
-        self._seeds += 1
+        self.flocks.look()
+        seed = self.next_seed()
         kind = kind_named("command")
         config = kind.configure({"argv": ("true",)}, "demo")
         template = Template(
@@ -115,27 +139,33 @@ class World:
             config=msgspec.to_builtins(config),
             launching=Launching(backend="slurm", resources=Resources(minutes=minutes)),
         )
-        (key,) = kind.keys(config, [self._seeds])
-        wanted = Wanted(template=0, seed=self._seeds, key=key, needs=needs, tolerant=tolerant)
+        (key,) = kind.keys(config, [seed])
+        wanted = Wanted(template=0, seed=seed, key=key, needs=needs, tolerant=tolerant)
         with self.user.write() as writer:
-            (job,) = jobs.ensure(writer, "default", [template], [wanted], self.clock.now()).ids
+            (job,) = creation.ensure(writer, "default", [template], [wanted], self.clock.now()).ids
             self.ledger.natures[job] = nature
         self.invariants.submitted.add(job)
+        self.minds.minutes[job] = minutes
+        self.ledger.needs[job] = () if tolerant else needs
         behind = f" behind {needs}" if needs else ""
         self.tell(f"user: job {job}{behind}, {minutes} minutes, {nature}")
         return job
 
+    def next_seed(self) -> int:
+        """Of a job that nobody submitted yet."""
+        self._seeds += 1
+        return self._seeds
+
     def cancel(self, job: int) -> None:
+        self.flocks.look()
         with contextlib.suppress(BadInput):
             changing.cancel(self.user, Selection(ids=[job]))
             self.invariants.cancelled.add(job)
+            self.flocks.cancelled(job)
             self.tell(f"user: cancel {job}")
 
     def retry(self, job: int, *, resume: bool = False) -> None:
-        with contextlib.suppress(BadInput):
-            changing.retry(self.user, Selection(ids=[job]), resume=resume)
-            self.invariants.cancelled.discard(job)
-            self.tell(f"user: retry {job}")
+        self.minds.retry(job, Again(resume=resume))
 
     def rebuild(self) -> None:
         """The database is lost, and made anew from the journal; nothing that counts may change by it."""
@@ -162,22 +192,27 @@ class World:
         number = lease.take(store)
         assert number is not None, "the lease is free or its holder is dead"
         self._alive.add(number)
-        self.supervisor = Supervisor(
-            store, {BackendName.SLURM: lambda: self._backend(store)}, Settings(), number, self.clock
+        supervisor = Supervisor(
+            store,
+            {BackendName.SLURM: lambda: self._backend(store, lambda: supervisor.meanwhile())},
+            Settings(),
+            number,
+            self.clock,
         )
+        self.supervisor = supervisor
         self.tell(f"supervisor {number} begins")
 
-    def _backend(self, store: Store) -> SlurmBackend:
+    def _backend(self, store: Store, meanwhile: Callable[[], None]) -> SlurmBackend:
         commands = SimulatedCommands(self.cluster, self.weather, self.tripwire, self.random)
-        backend = SlurmBackend(store.layout, commands=commands)
-        backend.requeues = Requeues(self.clock.monotonic)
-        return backend
+        commands.meanwhile = meanwhile
+        self.commands.append(commands)
+        return SlurmBackend(store.layout, commands=commands, requeues=Requeues(self.clock.monotonic))
 
     def stop_supervisor(self) -> None:
         """It is killed between two turns."""
         if self.supervisor is not None:
-            self._alive.discard(self.supervisor.number)
-            self.supervisor.store._engine.dispose()
+            self._alive.discard(self.supervisor.tenure.number)
+            self.supervisor.tenure.store._engine.dispose()
             self.supervisor = None
 
     def turn(self, trap: Trap | None = None) -> None:
@@ -193,6 +228,9 @@ class World:
                 self.last = me.cycle(observe=[BackendName.SLURM])
         except Crash as crash:
             self.tell(f"supervisor dies at I/O '{crash}'")
+            if self.tripwire.power_cut:
+                self.tripwire.power_cut = False
+                self.tell(f"with its machine, which loses {self.tripwire.disk.cut(self.random) or 'nothing'}")
             if me is None or me is self.supervisor:
                 self.stop_supervisor()
         except LeaseLost:
@@ -201,7 +239,7 @@ class World:
         except StoreError as error:
             trapped = (
                 trap is not None
-                and trap.what in ("disk_full", "commit_fails", "commit_unclear")
+                and trap.what in ("disk_full", "commit_fails", "commit_unclear", "stale")
                 and self.tripwire.sprung != ""
             )
             if not trapped:
@@ -216,16 +254,16 @@ class World:
             old = self.supervisor
             if old is None:
                 return
-            self.tell(f"supervisor {old.number} stalls")
+            self.tell(f"supervisor {old.tenure.number} stalls")
             self._stalled = True
-            self._alive.discard(old.number)
+            self._alive.discard(old.tenure.number)
             self.supervisor = None
             for _ in range(turns):
                 self.clock.advance(15.0)
                 self.cluster.beat()
                 self.turn()
             before.append(everything(self.database))
-            self.tell(f"supervisor {old.number} goes on")
+            self.tell(f"supervisor {old.tenure.number} goes on")
 
         self._overtaken = before
         return Trap(0, "meanwhile", take_over)
@@ -241,26 +279,24 @@ class World:
         self.cluster.beat()
         self.turn(trap)
         self.invariants.after_step(self.database)
+        self.minds.check(self.database)
+        self.flocks.check(self.database)
         self.invariants.endings(self.database, self.cluster)
+        self.invariants.side_by_side(self.database, self.cluster)
 
     # ---- the end
 
     def calm(self) -> None:
-        """Nothing fails any more: everything must come to an end, in bounded time."""
+        """Nothing fails any more: everything must come to an end, in bounded time, once people do as they are told."""
         self.faults.calm()
         self.tell("calm")
-        waits = 0
-        for cycle in range(MOST_CALM_CYCLES):
-            self.step(15.0 if cycle < 40 else 60.0)
-            if self.last.stopped and self.last.idle and waits < 3:
-                waits += 1
-                self.clock.advance(3700.0)  # the sentence says when it goes on
-            elif self.last.idle and self.supervisor is not None and self.supervisor.leave():
-                self.stop_supervisor()
+        self._until_idle()
+        for _ in range(MOST_MENDINGS):
+            if not self.flocks.mend():
                 break
+            self._until_idle()
         else:
-            states = essence(self.database)["jobs"]
-            require(False, f"no end after {MOST_CALM_CYCLES} cycles: {states}; {self.last}")
+            require(False, f"after {MOST_MENDINGS} times of doing what the messages say, jobs are still held back")
         self.tell("idle")
         self.clock.advance(4000.0)  # whoever still runs somewhere comes to its end
         self.cluster.beat()
@@ -269,6 +305,31 @@ class World:
         self.clock.advance(4000.0)
         living = [task.id for task in self.cluster.tasks if task.live]
         self.invariants.at_end(self.database, self.last.stopped, living)
+        self.minds.at_end(self.database)
         self.invariants.launches(self.database, self.sbatch.launched, stalled=self._stalled)
+        for _ in range(3):
+            self.step(30.0)
+        before = executions(self.database)
+        open_ones = [row for row in before if row[-1]]
+        require(not open_ones, f"executions that are gone are shown as running: {open_ones}")
         self.rebuild()
+        for _ in range(3):
+            self.step(30.0)
+        after = executions(self.database)
+        odd = sorted(set(before) ^ set(after), key=str)
+        require(not odd, f"the executions differ after a rebuild: {odd}")
         self.invariants.at_end(self.database, self.last.stopped, living)
+        self.minds.at_end(self.database)
+
+    def _until_idle(self) -> None:
+        waits = 0
+        for cycle in range(MOST_CALM_CYCLES):
+            self.step(15.0 if cycle < 40 else 60.0)
+            if self.last.stopped and self.last.idle and waits < 3:
+                waits += 1
+                self.clock.advance(3700.0)  # the sentence says when it goes on
+            elif self.last.idle and self.supervisor is not None and self.supervisor.leave():
+                self.stop_supervisor()
+                return
+        states = essence(self.database)["jobs"]
+        require(False, f"no end after {MOST_CALM_CYCLES} cycles: {states}; {self.last}")

@@ -22,6 +22,7 @@ import pytest
 
 from slurm.testcluster import Cluster, install_command, missing_packages
 from tests.slurm import slow as slowly
+from tests.slurm.bench import Bench
 
 _HERE = Path(__file__).parent
 _REQUIRE = "ORCH_REQUIRE_SLURM"
@@ -95,6 +96,23 @@ def cluster(session_cluster: Cluster) -> Cluster:
     """The shared cluster: everything runs, no job is queued, every node is idle."""
     session_cluster.reset()
     return session_cluster
+
+
+@pytest.fixture
+def bench(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """With a hostile environment: formats and filters of the user's own, and a surrounding allocation."""
+    monkeypatch.setenv("SLURM_CONF", cluster.env()["SLURM_CONF"])
+    for name, value in {
+        "SQUEUE_FORMAT": "%i",
+        "SACCT_FORMAT": "JobID",
+        "SLURM_BITSTR_LEN": "8",
+        "SBATCH_PARTITION": "none",
+        "SLURM_JOB_ID": "999999",
+        "SLURM_ARRAY_TASK_ID": "7",
+        "SLURM_MEM_PER_CPU": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return Bench(tmp_path / ".orch")
 
 
 @pytest.fixture(scope="session")

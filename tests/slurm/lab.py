@@ -20,6 +20,7 @@ from jobs.files import read_json, read_lines
 from jobs.layout import Layout
 from jobs.records import MetricLine, Outcome, Started
 from slurm.testcluster import Cluster
+from tests.helpers.story import stories
 
 TRACEBACK = "Traceback (most recent call last)"
 
@@ -124,7 +125,7 @@ class Lab:
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 words = path.read_bytes().split(b"\0")
-                if b"orchestrator.supervise" in words and me in words:
+                if b"orchestrator.supervision.process" in words and me in words:
                     os.kill(int(path.parent.name), signal.SIGKILL)
 
     def supervisor_log(self) -> str:
@@ -217,6 +218,8 @@ class Lab:
             parts += [str(row) for row in self.query(f"{sql} LIMIT 12")]
             sql = "SELECT job_id, name, node, ending, cause, superseded, error FROM execution ORDER BY id DESC LIMIT 12"
             parts += [str(row) for row in self.query(sql)]
+            open_ones = self.query("SELECT id FROM job WHERE state != 'succeeded' ORDER BY id LIMIT 3")
+            parts.append(stories(self.layout, f"jobs {[row[0] for row in open_ones]}" if open_ones else ""))
         with contextlib.suppress(Exception):
             parts.append(
                 self.cluster.run("squeue", "-a", "-t", "all", "-o", "%i %t %N %r %j", timeout=5).stdout[-1500:]

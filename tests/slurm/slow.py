@@ -90,7 +90,7 @@ class Slow:
         for row in ("warned", "unwarned"):
             orch.until(lambda row=row: len(orch.metric_lines(orch.running(self.job[row]))) >= 3, what="three steps")
             where = ("--partition", "high", "--sbatch", f"nodelist={orch.running(self.job[row]).node}")
-            orch.submit("command", "--name", f"{row}_by", *where, *WHOLE_NODE, "--", "sleep", "12")
+            orch.submit("command", "--name", f"{row}_by", *where, *WHOLE_NODE, "--", "sh", "-c", "sleep 12", row)
 
     def _begin_crashes(self) -> None:
         for moment in MOMENTS:
@@ -121,7 +121,7 @@ class Slow:
     def _submit(self, name: str, row: str, steps: str, *words: str) -> None:
         stubborn = ["stubborn"] if "stubborn" in words else []
         options = [word for word in words if word not in stubborn]
-        command = ("--", "python", "stepper.py", steps, *stubborn)
+        command = ("--", "python", "stepper.py", steps, row, *stubborn)
         [self.job[row]] = self.labs[name].submit("command", "--name", row, *WHOLE_NODE, *options, *command)
 
     def end(self, row: str) -> list[Run]:

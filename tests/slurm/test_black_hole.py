@@ -30,7 +30,7 @@ def three_black_holes(new_cluster: NewCluster, folder: Path) -> None:
     with new_cluster(nodes=8, cpus=1) as cluster, lab(folder, cluster, ORCH_STRIKES=str(STRIKES)) as orch:
         (folder / "orch.toml").write_text(f"[slurm]\nsetup = ['sleep 1; test \"$SLURMD_NODENAME\" != {NO_SETUP}']\n")
         (folder / "job.py").write_text(PROGRAM)
-        jobs = orch.submit("command", "--seeds", str(JOBS), *MEMORY, "--", "python", "job.py")
+        jobs = orch.submit("command", "--seeds", str(JOBS), "--no-canary", *MEMORY, "--", "python", "job.py")
         bad = {NO_SETUP, NO_DATA, KILLER}
         seen: set[str] = set()
         orch.until(lambda: bad <= seen | excluded(cluster, seen), what="the exclusion of all three from what waits")
@@ -102,7 +102,17 @@ def test_all_nodes_are_bad(cluster: Cluster, tmp_path: Path) -> None:
 def test_a_program_that_always_fails_is_no_black_hole(cluster: Cluster, tmp_path: Path) -> None:
     """Forty seeds of a wrong program would strike every node; it fails with its own words, and no node is blamed."""
     with lab(tmp_path, cluster) as orch:
-        words = ("--seeds", "40", *MEMORY, "--wait", "--", "sh", "-c", "echo boom $ORCH_SEED >&2; exit 3")
+        words = (
+            "--seeds",
+            "40",
+            "--no-canary",
+            *MEMORY,
+            "--wait",
+            "--",
+            "sh",
+            "-c",
+            "echo boom $ORCH_SEED >&2; exit 3",
+        )
         output = orch.orch("submit", "command", *words, code=1)
         assert "exit code 3: boom" in output
         assert orch.states() == {"failed": 40} and orch.query("SELECT DISTINCT cause FROM job") == [("error",)]

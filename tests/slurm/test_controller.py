@@ -21,7 +21,7 @@ def away(new_cluster: NewCluster, folder: Path) -> None:
         short = orch.submit("command", "--name", "short", "--seeds", "4", *SMALL, "--", "sleep", "14")
         for job in settled + short:
             orch.running(job)
-        time.sleep(10)  # such jobs are saved in the controller's state, the next ones are not
+        cluster.wait_for_saved_state()  # with these jobs; the next ones are not in it
         fresh = orch.submit("command", "--name", "fresh", "--seeds", "6", *SMALL, "--", "sleep", "3")
         orch.until(lambda: any(orch.runs(job) for job in fresh), what="a fresh job")
         cluster.kill_controller()

@@ -1,4 +1,4 @@
-"""Pains of users of such tools that need a real SLURM, by their numbers (docs/pains.md); tests/e2e has the others."""
+"""Pains of users of such tools that need a real SLURM; tests/e2e has the others."""
 
 from __future__ import annotations
 
@@ -77,11 +77,12 @@ def pain_03(new_cluster: NewCluster, folder: Path) -> None:
         (own / "squeue").write_text(f'#!/bin/sh\nPATH=${{PATH#*:}}\ntest -e {blind} || exec squeue "$@"\n')
         (own / "squeue").chmod(0o755)
         orch.env["PATH"] = f"{own}:{orch.env['PATH']}"
-        jobs = orch.submit("command", "--seeds", "3", *SMALL, "--", "sleep", "10")
+        jobs = orch.submit("command", "--seeds", "3", *SMALL, "--", "sleep", "20")
         for job in jobs:
             orch.running(job)
         blind.touch()  # an empty answer, exit code 0
-        time.sleep(6)
+        looks = "SELECT min(absent) FROM attempt"
+        orch.until(lambda: orch.query(looks)[0][0] > 3, what="four looks that find none of them")
         assert orch.states() == {"running": 3}, "absent is not dead"
         blind.unlink()
         orch.wait()
@@ -101,7 +102,7 @@ def pain_04(new_cluster: NewCluster, folder: Path) -> None:
         with new_cluster(nodes=1, accounting=accounting) as cluster, lab(folder, cluster) as orch:
             if accounting:
                 cluster.stop_accounting()
-            orch.submit("command", "--name", name, "--seeds", "2", *SMALL, "--", "sh", "-c", "exit $ORCH_SEED")
+            orch.submit("command", "--name", name, "--seeds", "2", *SMALL, "--", "sh", "-c", "exit $ORCH_SEED", name)
             orch.wait(code=1)
             states = orch.query("SELECT state FROM job ORDER BY id DESC LIMIT 2")
             assert sorted(states) == [("failed",), ("succeeded",)]
@@ -119,7 +120,7 @@ def test_pain_04_sacct_is_off_or_down_and_ids_are_reused(told: None) -> None:
 def test_pain_05_one_query_a_cycle_for_all_jobs(cluster: Cluster, tmp_path: Path) -> None:
     with lab(tmp_path, cluster, ORCH_POLL_SECONDS="2") as orch:
         counting(orch)
-        jobs = orch.submit("command", "--seeds", "30", *SMALL, "--", "sleep", "1")
+        jobs = orch.submit("command", "--seeds", "30", *SMALL, "--no-canary", "--", "sleep", "1")
         began = time.monotonic()
         orch.wait()
         seconds = time.monotonic() - began
@@ -155,7 +156,7 @@ def pain_07(new_cluster: NewCluster, folder: Path) -> None:
         ) as cluster,
         lab(folder, cluster) as orch,
     ):
-        orch.submit("command", "--seeds", "26", *SMALL, "--", "true")
+        orch.submit("command", "--seeds", "26", *SMALL, "--no-canary", "--", "true")
         most = 0
         process = orch.start("supervise", "--until-idle")
         while process.poll() is None:

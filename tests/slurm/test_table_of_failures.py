@@ -46,7 +46,7 @@ if row == "held_but_done":
 if row.startswith("memory"):
     block = bytearray(700_000_000)
     time.sleep(6)
-while not pathlib.Path("go").exists():
+while not pathlib.Path(os.environ["ORCH_WORKDIR"], "go").exists():
     time.sleep(0.2)
 time.sleep({"slurmd_dies": 32, "steps_die": 32, "held_but_done": 60, "cancelled_by_hand": 60}.get(row, 1))
 done()

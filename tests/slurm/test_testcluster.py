@@ -113,13 +113,15 @@ def test_a_killed_node_fails_its_job_which_is_requeued_elsewhere(cluster: Cluste
     wait_until(lambda: cluster.nodes()["node1"] == "idle")
 
 
-def test_without_its_slurmd_a_job_carries_on_until_the_reset(cluster: Cluster) -> None:
-    number = submit(cluster, "--nodelist=node2")
+def test_without_its_slurmd_a_job_carries_on_until_the_reset(cluster: Cluster, tmp_path: Path) -> None:
+    beat = tmp_path / "beat"
+    number = submit(cluster, "--nodelist=node2", command=f"while :; do echo >> {beat}; sleep 0.1; done")
     wait_for_state(cluster, number, "RUNNING")
-    wait_until(lambda: bool(cluster.job_processes("node2")))
+    wait_until(beat.exists)
     cluster.kill_node("node2", jobs=False)
     assert "node2" in cluster.missing_daemons()
-    time.sleep(1)
+    size = beat.stat().st_size
+    wait_until(lambda: beat.stat().st_size > size + 5)
     assert len(cluster.steps("node2")) == 1
     assert cluster.job_processes("node2")
     # Until SLURM has given the job up, so that its processes are nobody's.
@@ -153,7 +155,7 @@ def test_a_node_that_is_set_down_fails_its_job_at_once(cluster: Cluster) -> None
 def test_a_drained_node_takes_no_job(cluster: Cluster) -> None:
     cluster.drain_node("node1", "tested")
     number = submit(cluster, "--nodelist=node1")
-    time.sleep(2)
+    wait_until(lambda: "DRAIN" in job(cluster, number)["Reason"] or "NotAvail" in job(cluster, number)["Reason"])
     assert job(cluster, number)["JobState"] == "PENDING"
     cluster.resume_node("node1")
     wait_for_state(cluster, number, "RUNNING")
@@ -162,8 +164,7 @@ def test_a_drained_node_takes_no_job(cluster: Cluster) -> None:
 def test_a_job_outlives_a_killed_and_a_stopped_controller(cluster: Cluster) -> None:
     number = submit(cluster)
     wait_for_state(cluster, number, "RUNNING")
-    # Younger jobs may be lost with the controller: it saves its state every 5 s or so.
-    time.sleep(6)
+    cluster.wait_for_saved_state()
     for end in (cluster.kill_controller, cluster.stop_controller):
         end()
         assert cluster.missing_daemons() == ["slurmctld"]

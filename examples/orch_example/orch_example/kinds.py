@@ -4,7 +4,8 @@ from typing import Annotated
 
 import msgspec
 
-from jobs.kind import Config, JobKind, Metric, Resources
+from jobs.kind import Config, JobKind, Metric
+from jobs.resources import Resources
 
 
 class DartsConfig(Config, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Mapping
 
-from jobs.context import Context, Interrupted
+from jobs.node.context import Context, Interrupted
 
 
 def run(context: Context) -> Mapping[str, float]:

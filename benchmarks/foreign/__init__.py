@@ -1,0 +1,1 @@
+"""Programs that nobody here wrote, run as they are: `make foreign` (docs/foreign.md)."""

@@ -1,0 +1,80 @@
+"""Results that were taken by an older rule, and those that were corrected since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unchecked:
+    """A result that no present rule has looked at, and where its execution lies."""
+
+    job: int
+    kind: str
+    attempt: int
+    execution: str
+    row: int
+    """The execution's id in the database."""
+    metrics: Mapping[str, float | None]
+    flags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corrected:
+    """A result whose numbers are not those that were accepted."""
+
+    job: int
+    study: str
+    seed: int
+    before: Mapping[str, float | None]
+    metrics: Mapping[str, float | None]
+    flags: Mapping[str, str]
+
+
+def any_unchecked(connection: Connection) -> bool:
+    """Whether there is any; one look into an index."""
+    return bool(connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM result WHERE rule = 0)").scalar_one())
+
+
+def unchecked(connection: Connection) -> list[Unchecked]:
+    """All of them, in order of job."""
+    rows = connection.exec_driver_sql(
+        "SELECT r.job_id, j.kind, a.number, e.name, r.metrics, r.flags, e.id FROM result r "
+        "JOIN job j ON j.id = r.job_id JOIN execution e ON e.id = r.execution_id "
+        "JOIN attempt a ON a.id = e.attempt_id WHERE r.rule = 0 ORDER BY r.job_id"
+    )
+    return [
+        Unchecked(
+            job=row[0],
+            kind=row[1],
+            attempt=row[2],
+            execution=row[3],
+            metrics=msgspec.json.decode(row[4]),
+            flags=msgspec.json.decode(row[5]),
+            row=row[6],
+        )
+        for row in rows
+    ]
+
+
+def corrected(connection: Connection) -> list[Corrected]:
+    """All of them, in order of job."""
+    rows = connection.exec_driver_sql(
+        "SELECT r.job_id, s.name, j.seed, r.original, r.metrics, r.flags FROM result r JOIN job j ON j.id = r.job_id "
+        "JOIN study s ON s.id = j.study_id WHERE r.original IS NOT NULL ORDER BY r.job_id"
+    )
+    return [
+        Corrected(
+            job=row[0],
+            study=row[1],
+            seed=row[2],
+            before=msgspec.json.decode(row[3]),
+            metrics=msgspec.json.decode(row[4]),
+            flags=msgspec.json.decode(row[5]),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,17 @@
+"""The newest line's value per execution, and results whose numbers can be corrected (0002_newest_line.sql)."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Run the frozen statements one by one."""
+    text = Path(__file__).with_suffix(".sql").read_text()
+    _, _, statements = text.partition("\n")
+    connection = op.get_bind()
+    for statement in statements.split("\n--\n"):
+        connection.exec_driver_sql(statement)

@@ -1,0 +1,17 @@
+"""What holds queued jobs back: the limits of a study, and canaries (0005_restraints.sql)."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    """Run the frozen statements one by one."""
+    text = Path(__file__).with_suffix(".sql").read_text()
+    _, _, statements = text.partition("\n")
+    connection = op.get_bind()
+    for statement in statements.split("\n--\n"):
+        connection.exec_driver_sql(statement)

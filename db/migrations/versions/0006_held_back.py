@@ -1,0 +1,17 @@
+"""Jobs that need one which runs anew wait for it (0006_held_back.sql)."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    """Run the frozen statements one by one."""
+    text = Path(__file__).with_suffix(".sql").read_text()
+    _, _, statements = text.partition("\n")
+    connection = op.get_bind()
+    for statement in statements.split("\n--\n"):
+        connection.exec_driver_sql(statement)

@@ -1,0 +1,1 @@
+"""What runs on a node around a job? The worker, its context, checkpoints, stopping, and the kind `command`."""

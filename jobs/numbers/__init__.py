@@ -1,0 +1,1 @@
+"""How do files, printed lines and event files of a guest program become numbers?"""

@@ -1,0 +1,51 @@
+"""The tables that a study's file lays out, of the study's jobs: for `orch table` and for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, get_args
+
+import msgspec
+
+from db.layouts import METRIC, Layout, Statistic
+from db.rows import ResultRow
+from jobs.errors import BadInput
+from orchestrator.tables.afterthoughts import notes
+from orchestrator.tables.pivot import Laid, concerned, lay_out
+from orchestrator.tables.values import parts, unquoted
+
+
+def laid_out(
+    layouts: Sequence[Layout],
+    rows: Sequence[ResultRow],
+    everything: Sequence[ResultRow],
+    metrics: str | None = None,
+    show: str | None = None,
+) -> list[Laid]:
+    """Each table of the study. `metrics`, `show`: instead of what the layouts say. Raises BadInput.
+
+    `everything`: those too that were dropped by hand, for footnotes.
+    """
+    found = []
+    for number, layout in enumerate(layouts, 1):
+        changes: dict[str, Any] = {}
+        if metrics:
+            changes["metrics"] = tuple(str(unquoted(part)) for part in parts(metrics))
+        if show:
+            changes["show"] = tuple(map(str.strip, show.split(",")))
+            for one in changes["show"]:
+                if one not in get_args(Statistic):
+                    raise BadInput(f"cannot show '{one}': use some of {', '.join(get_args(Statistic))}")
+        asked = msgspec.structs.replace(layout, **changes)
+        one = lay_out(asked, rows, number)
+        keys = [key for key in (*one.layout.rows, *one.layout.columns) if key != METRIC]
+        told = (*one.grouped.notes, *notes(concerned(one.layout, everything), keys))
+        found.append(replace(one, grouped=replace(one.grouped, notes=told)))
+    return found
+
+
+def not_laid_out(layouts: Sequence[Layout], rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """The jobs that are of no experiment with a table of its own, where the study as a whole has none."""
+    names = {layout.experiment for layout in layouts}
+    return [] if "" in names else [row for row in rows if row.experiment not in names]

@@ -1,0 +1,1 @@
+"""What becomes of `orch submit`? Planning, the graph, enqueueing, changes of mind."""

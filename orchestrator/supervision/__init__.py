@@ -1,0 +1,1 @@
+"""What happens when a node dies? The supervisor, ingestion, judging, policy, dispatch."""

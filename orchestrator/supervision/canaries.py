@@ -1,0 +1,50 @@
+"""When those that wait for a canary follow it: what is seen of the canary (db/canaries.py), and what follows."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from db import canaries
+from db.canaries import OpenCanary
+from db.restraints import Follow
+from jobs.words import BackendName, JobState
+from orchestrator.supervision.cycle import Cycle
+from orchestrator.supervision.standstill import for_a_person
+from orchestrator.supervision.tenure import Tenure
+
+RUNS_WELL = timedelta(seconds=30)
+"""A program that reports nothing is trusted after so long a run."""
+QUEUE_PATIENCE = timedelta(minutes=10)
+"""So long a canary may wait in SLURM's queue: waiting tells nothing of the program."""
+
+
+def follows(canary: OpenCanary, now: datetime) -> str | None:
+    """Why the others follow it now; None: they wait on. Pure.
+
+    A success lets them go by itself, where it is accepted.
+    """
+    if canary.failed:
+        return None
+    if canary.reported:
+        return "it has reported its first metric"
+    waited = now - canary.since
+    if canary.state is JobState.RUNNING and canary.ready and waited >= RUNS_WELL:
+        return f"it has run for {RUNS_WELL.seconds} s"
+    queued = canary.state is JobState.SUBMITTED and canary.backend == BackendName.SLURM and canary.known
+    if queued and waited >= QUEUE_PATIENCE and not for_a_person(canary.reason):
+        return f"it has waited for {QUEUE_PATIENCE.seconds // 60} minutes in SLURM's queue"
+    return None
+
+
+def release(tenure: Tenure, cycle: Cycle) -> list[OpenCanary]:
+    """Let those go whose canary has told enough; the canaries that are still waited for."""
+    with tenure.store.read() as connection:
+        found = canaries.opened(connection)
+    now = tenure.clock.now()
+    due = {canary.job: why for canary in found if (why := follows(canary, now)) is not None}
+    if due:
+        cycle.changed = True
+        with tenure.write() as writer:
+            still = {canary.job for canary in canaries.opened(writer.connection) if not canary.failed}
+            writer.decide([Follow(canary=job, why=why, at=now) for job, why in due.items() if job in still])
+    return [canary for canary in found if canary.job not in due]

@@ -1,0 +1,73 @@
+"""Stored jobs and attempts as backends and workers are told of them. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from db.attempts import StoredAttempt
+from db.jobs import StoredJob
+from jobs.kind import kind_named
+from jobs.records import JobFile
+from jobs.resources import Resources
+from jobs.words import BackendName
+from orchestrator.supervision.alterable import nice
+from slurm.backend import LiveAttempt, QueuedJob
+
+
+def live_attempt(attempt: StoredAttempt) -> LiveAttempt:
+    """An attempt as a backend is told of it."""
+    return LiveAttempt(
+        job=attempt.job,
+        attempt=attempt.number,
+        token=attempt.token,
+        index=attempt.position,
+        size=attempt.size,
+        native_id=attempt.native_id,
+        slot=attempt.slot,
+        running=attempt.state == "running",
+        submitted_at=attempt.created_at,
+        node=attempt.node,
+        pid=attempt.pid,
+        process_start=attempt.process_start,
+        boot_id=attempt.boot_id,
+    )
+
+
+def resources_of(job: StoredJob) -> Resources:
+    """What the job asks for now (memory may have been raised)."""
+    wanted = job.launching.resources
+    return msgspec.structs.replace(wanted, memory_mb=job.memory_mb) if job.memory_mb else wanted
+
+
+def queued_job(job: StoredJob, avoid: frozenset[str], *, alone: bool, level: int = 0) -> QueuedJob:
+    """A queued job as a backend is told of it; `alone`: it shares its GPU with no other job of ours.
+
+    `level`: the highest priority that waits in SLURM's queue.
+    """
+    options = job.launching.options
+    if job.launching.backend == BackendName.SLURM and (back := nice(options, job.priority, level)):
+        options = {**options, "slurm": {**dict(options.get("slurm") or {}), "nice": back}}
+    return QueuedJob(
+        job=job.id,
+        resources=resources_of(job),
+        device=job.launching.device,
+        checkpoints=kind_named(job.kind).checkpoints,
+        options={**options, "jobs_per_gpu": 1} if alone else options,
+        avoid=avoid,
+    )
+
+
+def job_file(job: StoredJob) -> JobFile:
+    """What the job is; how an attempt of it is run stands in the attempt's manifest."""
+    return JobFile(
+        id=job.id,
+        study=job.study,
+        kind=job.kind,
+        kind_version=job.kind_version,
+        seed=job.seed,
+        config=job.config,
+        preset=job.preset,
+        key=job.key,
+        needs=job.needs,
+        created_at=job.created_at,
+    )

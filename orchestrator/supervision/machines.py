@@ -1,0 +1,64 @@
+"""Making the backends from the settings, and choosing one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from jobs.errors import BadInput
+from jobs.layout import Layout
+from jobs.words import BackendName
+from orchestrator.settings import Settings
+from slurm.backend import Backend
+
+
+def makers(
+    layout: Layout, settings: Settings, meanwhile: Callable[[], None] = lambda: None
+) -> dict[BackendName, Callable[[], Backend]]:
+    """How to make each backend, when it is first needed. `meanwhile`: called while SLURM keeps us waiting."""
+
+    def local() -> Backend:
+        from slurm.local.backend import LocalBackend
+
+        own = settings.local
+        return LocalBackend(layout, jobs_per_gpu=own.jobs_per_gpu, cpu_slots=own.cpu_slots, gpus=own.gpus)
+
+    def slurm() -> Backend:
+        from slurm.cluster.backend import SlurmBackend
+        from slurm.cluster.commands import Commands
+        from slurm.cluster.sbatch import LaunchSettings
+
+        return SlurmBackend(
+            layout,
+            commands=Commands(meanwhile=meanwhile),
+            settings=LaunchSettings(signal_delay_s=settings.slurm.signal_delay_seconds),
+        )
+
+    return {BackendName.LOCAL: local, BackendName.SLURM: slurm}
+
+
+CONFIGURATIONS = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf")
+
+
+def slurm_is_here() -> bool:
+    """Whether this host is set up as a SLURM client: its commands, and a configuration that they will find.
+
+    The controller is not asked: while it is down, `auto` must not turn to local slots.
+    """
+    given = os.environ.get("SLURM_CONF")
+    configured = Path(given).exists() if given else any(Path(path).exists() for path in CONFIGURATIONS)
+    return shutil.which("sbatch") is not None and (configured or "SLURM_CONF_SERVER" in os.environ)
+
+
+def choose(wanted: str) -> BackendName:
+    """The backend that `auto` means here: SLURM where it is set up, but not inside an allocation. Raises BadInput."""
+    if wanted == "auto":
+        inside = "SLURM_JOB_ID" in os.environ
+        return BackendName.SLURM if slurm_is_here() and not inside else BackendName.LOCAL
+    if wanted not in tuple(BackendName):
+        raise BadInput(f"unknown backend '{wanted}': use auto, local or slurm")
+    if wanted == BackendName.SLURM and not slurm_is_here():
+        raise BadInput("this host is no SLURM client (no sbatch, or no slurm.conf): set SLURM_CONF, or --backend local")
+    return BackendName(wanted)

@@ -1,0 +1,56 @@
+"""Step 4, judge: a verdict (judging.py) over every live attempt, from its files and what the machines say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from db.attempts import StoredAttempt
+from jobs.words import AttemptState
+from orchestrator.supervision.judging import Accept, Case, Over, Requeued, Running, Verdict, judge
+from orchestrator.supervision.observation import Ends, Observations
+from orchestrator.supervision.reading import Look
+from orchestrator.supervision.tenure import Tenure
+from slurm.backend import AttemptKey
+
+
+class Verdicts:
+    """Remembers since when an attempt is known."""
+
+    def __init__(self, tenure: Tenure, ends: Ends) -> None:
+        self._clock = tenure.clock
+        self._ends = ends
+        self._known_at: dict[AttemptKey, float] = {}
+
+    def over(self, look: Look, observations: Observations) -> Mapping[int, Verdict]:
+        """Attempt id → verdict, of all whose files could be read."""
+        at = self._clock.monotonic()
+        live = {(attempt.job, attempt.number) for attempt in look.live}
+        self._known_at = {key: since for key, since in self._known_at.items() if key in live}
+        return {
+            attempt.id: self._judge(attempt, look, observations, at)
+            for attempt in look.live
+            if attempt.state is not AttemptState.ENDED and attempt.id not in look.unread
+        }
+
+    def _judge(self, attempt: StoredAttempt, look: Look, observations: Observations, monotonic: float) -> Verdict:
+        key = (attempt.job, attempt.number)
+        observation = observations.get(key)
+        known = self._known_at.setdefault(key, monotonic)  # a wall clock that was set back makes nothing young
+        return judge(
+            Case(
+                attempt=attempt,
+                executions=look.own(attempt),
+                observation=observation,
+                age_seconds=max((self._clock.now() - attempt.created_at).total_seconds(), monotonic - known),
+                ended_seconds=self._ends.seconds(key),
+            )
+        )
+
+
+def is_quiet(attempt: StoredAttempt, verdict: Verdict | None) -> bool:
+    """Whether carrying out the verdict would change nothing. Pure."""
+    if isinstance(verdict, Running):
+        return attempt.state is AttemptState.RUNNING
+    if isinstance(verdict, Requeued):
+        return attempt.state is AttemptState.SUBMITTED
+    return not isinstance(verdict, Accept | Over)

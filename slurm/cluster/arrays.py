@@ -1,0 +1,74 @@
+"""Which jobs go into one sbatch: equal requests as arrays, no larger than SLURM takes at once. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import msgspec
+
+from slurm.backend import Batch, QueuedJob
+
+DEFAULT_MAX_ARRAY = 1001
+"""MaxArraySize where slurm.conf says nothing (slurm.conf(5)); the largest index is one less."""
+
+
+def request(job: QueuedJob) -> bytes:
+    """What sbatch would be told for this job: jobs of one array have all of it in common."""
+    told = [job.options.get(name) for name in ("slurm", "setup", "signal_delay_seconds")]
+    asked = [job.resources, job.checkpoints, told, sorted(job.avoid)]
+    return msgspec.json.encode(asked, order="sorted")
+
+
+def group(queued: Sequence[QueuedJob], max_array: int = DEFAULT_MAX_ARRAY, room: int | None = None) -> list[Batch]:
+    """Jobs (in order of priority) as submissions of at most `max_array` tasks, `room` tasks in all."""
+    together: dict[bytes, list[QueuedJob]] = {}
+    for job in queued if room is None else queued[: max(room, 0)]:
+        together.setdefault(request(job), []).append(job)
+    size = max(max_array, 1)
+    return [
+        Batch(jobs=tuple(jobs[start : start + size]))
+        for jobs in together.values()
+        for start in range(0, len(jobs), size)
+    ]
+
+
+@dataclass(frozen=True)
+class SubmitLimit:
+    """How many tasks the queue takes from us, learned from what it took and what it refused.
+
+    Limits come from associations, QOS, their parents and the controller, and other people's jobs count in some: so
+    they are not computed but tried, halving the interval between what was accepted and what was refused.
+    """
+
+    accepted: int = 0
+    """Most tasks that were in the queue together since the limit was met."""
+    refused: int | None = None
+    """Fewest tasks that were too many; None: no limit met."""
+    at: datetime | None = None
+
+    LASTS = timedelta(minutes=2)
+    """Then a refusal is forgotten so far that a little more is tried again."""
+
+    def room(self, live: int, now: datetime) -> int | None:
+        """Tasks to try to add to `live` of them; None: as many as there are."""
+        if self.refused is None or self.at is None:
+            return None
+        if now - self.at >= self.LASTS:
+            return max(self.accepted + max(1, self.accepted // 4) - live, 1)
+        most = max((self.accepted + self.refused) // 2, self.accepted)
+        return max(most - live, 0)
+
+    def refuse(self, total: int, now: datetime) -> SubmitLimit:
+        """`total` tasks together were too many."""
+        refused = total if self.refused is None or now - (self.at or now) >= self.LASTS else min(self.refused, total)
+        return replace(self, accepted=max(min(self.accepted, refused - 1), 0), refused=refused, at=now)
+
+    def accept(self, total: int, now: datetime) -> SubmitLimit:
+        """`total` tasks together were taken."""
+        if self.refused is None:
+            return self
+        if total >= self.refused:
+            return SubmitLimit()
+        return replace(self, accepted=max(self.accepted, total), at=now if total > self.accepted else self.at)

@@ -1,0 +1,300 @@
+"""The SLURM backend: submitit launches, and what SLURM says is observed in one squeue a cycle (docs/slurm.md).
+
+What it keeps in memory only saves questions: a new one takes over from the store and the queue alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.files import now, tail, write_json
+from jobs.layout import Layout, restart_of
+from jobs.resources import InQueue
+from jobs.words import BackendName
+from slurm.backend import (
+    AttemptKey,
+    Batch,
+    Launch,
+    LaunchUncertain,
+    LimitReached,
+    LiveAttempt,
+    Observation,
+    ObservationFailed,
+    Phase,
+    QueuedJob,
+    Standing,
+    Submission,
+)
+from slurm.cluster import arrays, inqueue, reasons, sacct, squeue, states
+from slurm.cluster.changes import Changes, own_exclude_file
+from slurm.cluster.commands import CommandFailed, Commands, chunks
+from slurm.cluster.machines import Machines
+from slurm.cluster.queue import Queue
+from slurm.cluster.requeues import Requeues
+from slurm.cluster.rows import Row
+from slurm.pools import Pools
+
+if TYPE_CHECKING:
+    from slurm.cluster.sbatch import LaunchSettings
+
+TOKEN = "orch-"
+"""How the names of all submissions begin."""
+CLOCKS_DIFFER = timedelta(minutes=2)
+LOG_TAIL = 64 * 1024
+"""Bytes of a log in which the cause of an ending is looked for."""
+
+
+class SlurmBackend:
+    """`slurm.backend.Backend` on a SLURM cluster. Used by one thread, the supervisor's loop."""
+
+    name = BackendName.SLURM
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        commands: Commands | None = None,
+        settings: LaunchSettings | None = None,
+        requeues: Requeues | None = None,
+    ) -> None:
+        self.layout = layout
+        self.commands = commands or Commands()
+        self.settings = settings
+        self.machines = Machines(self.commands)
+        self.requeues = requeues or Requeues()
+        self.changes = Changes(layout, self.commands, self.machines, self.requeues)
+        self._limit = arrays.SubmitLimit()
+        self._tasks = 0
+        self._queue: Queue | None = None
+
+    # ---- launching
+
+    def plan(self, queued: Sequence[QueuedJob], live: Sequence[LiveAttempt], exclude: frozenset[str]) -> list[Batch]:
+        """Arrays of jobs that ask for the same, as many as a submit limit that was met lets through."""
+        self._tasks = len(live)
+        if not queued:
+            return []
+        return arrays.group(queued, self.machines.max_array(), self._limit.room(self._tasks, now()))
+
+    @property
+    def launch_seconds(self) -> float:
+        """sbatch's whole time limit."""
+        return self._launch_settings().launch_seconds
+
+    def _launch_settings(self) -> LaunchSettings:
+        from slurm.cluster import sbatch
+
+        return self.settings or sbatch.LaunchSettings()
+
+    def launch(self, submission: Submission) -> Launch:
+        """One sbatch by submitit; its id is that of the job or array."""
+        from slurm.cluster import sbatch
+
+        own = sbatch.own_exclude(submission.batch.jobs[0])
+        partitions = str(sbatch.free_parameters(submission.batch.jobs[0].options).get("partition") or "")
+        exclude = self.machines.beside(own, self.machines.known(submission.exclude), partitions)
+        self.commands.counts["sbatch"] += 1
+        try:
+            sbatch.ensure_pickle(submission.folder)
+            write_json(own_exclude_file(self.layout, submission.token), sorted(own), durable=False)
+            begun = sbatch.begin(submission, exclude, self._launch_settings())
+        except OSError as error:
+            raise LaunchUncertain(f"the files of submission {submission.token} could not be written: {error}") from None
+        self._tasks += len(submission.batch.jobs)
+        return _Counted(begun, self, len(submission.batch.jobs), self._tasks)
+
+    def answered(self, tasks: int, total: int, *, taken: bool) -> None:
+        """The queue took `tasks` more, or refused them by a limit, `total` being there with them."""
+        self._limit = self._limit.accept(total, now()) if taken else self._limit.refuse(total, now())
+        self._tasks -= 0 if taken else tasks
+
+    def find(self, intents: Sequence[Submission]) -> dict[str, str]:
+        """Ids of those that did start, looked up by name in the queue and in the records."""
+        from slurm.cluster import sbatch
+
+        if not intents:
+            return {}
+        rows = list(self._read_queue().rows)
+        missing = {intent.token for intent in intents} - {row.name for row in rows}
+        if missing:
+            since = min(intent.manifest.created_at for intent in intents) - CLOCKS_DIFFER
+            records = self.machines.records(sacct.by_name(some, since) for some in chunks(sorted(missing)))
+            if records is None and self.machines.has_accounting():
+                raise ObservationFailed("SLURM's records could not be read, so nobody knows what was submitted")
+            rows += records or []
+        found: dict[str, str] = {}
+        for intent in intents:
+            mine = [row for row in rows if row.name == intent.token]
+            if mine:
+                alive = [row for row in mine if states.phase_of_row(row) is not Phase.ENDED]
+                found[intent.token] = min((row.job for row in alive or mine), key=int)
+                try:
+                    sbatch.ensure_pickle(intent.folder)
+                except OSError as error:  # a full disk: the next look tries again
+                    raise ObservationFailed(f"{intent.folder} cannot be written now: {error.strerror}") from None
+        return found
+
+    # ---- observing
+
+    def observe(self, live: Sequence[LiveAttempt]) -> dict[AttemptKey, Observation]:
+        """One squeue; one sacct where an attempt left the queue, was requeued or was cancelled by somebody."""
+        if not live:
+            return {}
+        queue = self._read_queue()
+        rows = {attempt.key: queue.row(attempt) for attempt in live}
+        for attempt in live:
+            row = rows[attempt.key]
+            if row is not None and states.phase_of_row(row) is not Phase.ENDED:
+                self.requeues.note(attempt, row)
+        self.requeues.forget_all_but(rows.keys())
+        node_states = self.machines.node_states(self.requeues.nodes())
+        records = self._records(live, rows)
+        found: dict[AttemptKey, Observation] = {}
+        for attempt in live:
+            row = rows[attempt.key]
+            if row is not None:
+                found[attempt.key] = self._in_queue(attempt, row, node_states, records)
+            elif records is not None or not self.machines.has_accounting():
+                found[attempt.key] = self._gone(attempt, records)
+        return found
+
+    def others(self, live: Sequence[LiveAttempt]) -> list[tuple[str, int, bool]]:
+        """By the squeue of this cycle; asked anew where nothing lives."""
+        queue = self._queue if live and self._queue is not None else self._read_queue()
+        known = {(attempt.token, attempt.index) for attempt in live}
+        there = {
+            (row.name, row.task or 0, phase is Phase.HELD)
+            for row in queue.rows
+            if row.name.startswith(TOKEN) and (phase := states.phase_of_row(row)) is not Phase.ENDED
+        }
+        return sorted(one for one in there if one[:2] not in known)
+
+    def _read_queue(self) -> Queue:
+        try:
+            self._queue = Queue(squeue.parse(self.commands.ask(squeue.arguments())))
+        except CommandFailed as error:
+            raise ObservationFailed(f"SLURM's queue could not be read: {error}") from None
+        return self._queue
+
+    def _records(self, live: Sequence[LiveAttempt], rows: Mapping[AttemptKey, Row | None]) -> Queue | None:
+        """The records of those that need them; None where accounting cannot say."""
+        wanted = set()
+        for attempt in live:
+            row = rows[attempt.key]
+            if row is None:
+                wanted.update({attempt.native_id} - {None})
+            elif row.state == "CANCELLED" or self.requeues.open(attempt.key):
+                wanted.add(row.job)
+        ids = sorted((job for job in wanted if job), key=int)
+        if not ids:
+            return Queue([])
+        found = self.machines.records(sacct.by_id(some) for some in chunks(ids))
+        return None if found is None else Queue(found)
+
+    def _in_queue(
+        self, attempt: LiveAttempt, row: Row, node_states: Mapping[str, str], records: Queue | None
+    ) -> Observation:
+        phase = states.phase_of_row(row)
+        runs = None if records is None else records.runs(attempt)
+        if phase is Phase.ENDED:
+            if row.state == "CANCELLED" and runs and runs[-1].cancelled_by is not None:
+                row = replace(row, cancelled_by=runs[-1].cancelled_by)
+            return self._ended(attempt, row)
+        return Observation(
+            phase=phase,
+            node=next(iter(row.nodes), None),
+            nodes=row.several,
+            reason=reasons.of_phase(phase, row.reason),
+            restarts=row.restarts,
+            previous=self.requeues.explain(attempt.key, node_states, runs),
+        )
+
+    def _gone(self, attempt: LiveAttempt, records: Queue | None) -> Observation:
+        """An attempt that the queue does not know: what the records say of its newest run."""
+        runs = [] if records is None else records.runs(attempt)
+        if not runs:
+            return Observation(phase=Phase.ABSENT, evidence=("SLURM knows it neither in its queue nor in its records",))
+        last = runs[-1]
+        if states.phase_of_row(last) is Phase.ENDED:
+            return self._ended(attempt, replace(last, restarts=len(runs) - 1))
+        return Observation(phase=Phase.ABSENT, evidence=(f"{last.line()}; but it is not in the queue any more",))
+
+    def _ended(self, attempt: LiveAttempt, row: Row) -> Observation:
+        verdict = states.judge(row, self._printed(attempt, row) if row.state in ("FAILED", "COMPLETED") else "")
+        return Observation(
+            phase=Phase.ENDED,
+            node=self.machines.failed(row) if row.state == "NODE_FAIL" else next(iter(row.nodes), None),
+            nodes=row.several,
+            cause=verdict.cause,
+            evidence=verdict.evidence,
+            restarts=row.restarts,
+        )
+
+    def _printed(self, attempt: LiveAttempt, row: Row) -> str:
+        """The end of submitit's log, and of what this very run printed after it."""
+        text = _tail(self.layout.submission(attempt.token) / "submitit" / f"{row.id}_0_log.out")
+        runs: list[Path] = []
+        with contextlib.suppress(OSError):  # a folder that does not answer now: the record alone must do
+            runs = self.layout.executions(attempt.job, attempt.attempt)
+        for folder in [path for path in runs if restart_of(path.name) == (row.restarts or 0)][-1:]:
+            text += "\n" + _tail(folder / "stderr")
+        return text
+
+    def pools(self) -> Pools:
+        """The partitions with all their nodes, at most a minute old."""
+        return self.machines.pools()
+
+    # ---- changing
+
+    def cancel(self, live: Sequence[LiveAttempt]) -> None:
+        """scancel running, waiting and single array tasks, many in one call."""
+        self.changes.cancel(live)
+
+    def avoid(self, live: Sequence[LiveAttempt], exclude: frozenset[str]) -> None:
+        """Merge bad nodes into ExcNodeList of what waits, and start at once what waits since its node failed.
+
+        What SLURM itself holds after a failed launch is released; holds by people stay.
+        """
+        self.changes.avoid(self._queue or self._read_queue(), live, exclude)
+
+    def standing(self, live: Sequence[LiveAttempt]) -> dict[AttemptKey, Standing]:
+        """One squeue more, of what can be changed in the queue."""
+        try:
+            rows = inqueue.parse(self.commands.ask(inqueue.arguments()))
+        except CommandFailed as error:
+            raise ObservationFailed(f"SLURM's queue could not be read: {error}") from None
+        return inqueue.of_attempts(rows, live)
+
+    def alter(self, wanted: Sequence[tuple[LiveAttempt, InQueue]]) -> None:
+        """scontrol update, one for all that get the same."""
+        self.changes.alter(wanted)
+
+
+@dataclass
+class _Counted:
+    """A launch in flight, whose answer teaches the submit limit."""
+
+    launch: Launch
+    backend: SlurmBackend
+    tasks: int
+    total: int
+
+    def poll(self) -> str | None:
+        try:
+            native = self.launch.poll()
+        except LimitReached:
+            self.backend.answered(self.tasks, self.total, taken=False)
+            raise
+        if native is not None:
+            self.backend.answered(self.tasks, self.total, taken=True)
+        return native
+
+
+def _tail(path: Path) -> str:
+    """The end of a file; nothing where it is not there (yet)."""
+    return tail(path, LOG_TAIL).decode(errors="replace")

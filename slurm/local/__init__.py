@@ -1,0 +1,1 @@
+"""How do jobs share the GPUs and CPUs of this host? Slots, locks, workers."""

@@ -1,0 +1,144 @@
+"""`--lang ja` is Japanese everywhere: in every figure, table and page no fixed English word is left."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from matplotlib.text import Text
+
+from db.rows import ResultRow
+from jobs.errors import BadInput
+from jobs.words import Cause, JobState
+from orchestrator.figures import FIGURES, GENERAL, Axes, FigureData, image, speech
+from orchestrator.figures.style import canvas, fit, heading, styled
+from orchestrator.report import page
+from orchestrator.report.data import ReportData
+from orchestrator.tables import afterthoughts, default, generic, groupstats, render, stats, table2
+from orchestrator.tables.generic import MARKED
+from orchestrator.tables.grid import Grid
+from orchestrator.tables.japanese import japanese, spoken
+from tests.helpers import plausible, sweep
+from tests.helpers.plausible import row
+from tests.integration.figures.test_figures import chosen, data
+
+NAMES = re.compile(
+    "synthetic|lr|acc|opt|sgd|adam|lion|train|py|search|evaluate|random|baseline|node|gpu|GPU|CPU|UTC|VGG|vgg|CIFAR|SGD|"
+    "Step|Optim|Scheduler|std|Welch|Holm|Hedges|Mann|Whitney|report|orch|table|diff|code|live|fig|curves|pareto|gantt|"
+    "seconds|depth|method|metric|made"
+)
+"""What a person or a kind named, and signs that are the same in Japanese."""
+
+
+def left(text: str) -> list[str]:
+    """English words in a text, but names."""
+    return [word for word in re.findall(r"[A-Za-z]{3,}", text) if not NAMES.fullmatch(word)]
+
+
+def words_of(name: str, given: FigureData) -> list[str]:
+    with styled():  # the words do not need the font
+        figure = FIGURES[name][1](given)
+        speech.translate(figure, legends=name not in GENERAL)
+        return [found.get_text() for found in figure.findobj(Text) if isinstance(found, Text)]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure(name: str) -> None:
+    given = FigureData(rows=sweep.rows(5), axes=Axes(x="lr", y="acc", hue="opt")) if name in GENERAL else chosen(name)
+    found = words_of(name, given)
+    assert [word for text in found for word in left(text)] == []
+    assert any(re.search("[ぁ-んァ-ン一-龥]", text) for text in found)
+
+
+def texts(grid: Grid) -> list[str]:
+    return [grid.caption, *grid.headings, *grid.notes, *(cell for one in grid.rows for cell in one)]
+
+
+def changed(rows: list[ResultRow]) -> list[ResultRow]:
+    """With everything that a footnote tells of."""
+    found = [replace(one, code="c1", device_name="g1") for one in rows]
+    found[0] = replace(found[0], code="c2", device_name="g2", code_changed=True, live=True)
+    found[1] = replace(found[1], dropped="1", rests_on=((7, 2),))
+    found[2] = replace(found[2], superseded=1, rests_on=((7, 2),))
+    found[3] = replace(found[3], state=JobState.FAILED, metrics={})
+    found[4] = replace(found[4], rests_on=((7, 2),), rests_on_dropped=((7, "1"), (8, "2")))
+    return found
+
+
+def test_every_table() -> None:
+    house = changed(plausible.study_rows(4))
+    kept = [one for one in house if one.dropped is None]
+    (table,) = table2.build_all(kept)
+    programs = changed(sweep.rows(5))
+    grouped = [
+        replace(found, notes=(*found.notes, *afterthoughts.notes(programs)))
+        for part in default.parts(programs)
+        for found in (replace(part, left_out=3).table(),)
+    ]
+    grids = [render.to_grid(table, "ja"), *stats.compute(table).grids("ja")]
+    for one in grouped:
+        grids += [spoken(generic.to_grid(one, show=("mean", "median"), emphasize=True), "ja")]
+        grids += groupstats.grids(one, "ja")
+    by_epoch = generic.group(plausible.study_rows(3), ["method"], epoch="best", curves=plausible.curves(house))
+    grids += [spoken(generic.to_grid(by_epoch), "ja")]
+    found = [text for grid in grids for text in texts(grid)]
+    assert [(word, text) for text in found for word in left(text)] == []
+    assert sum(len(grid.notes) for grid in grids) > 10, "the footnotes were not there"
+    assert spoken(grids[0], "en") is grids[0]
+
+
+def test_the_whole_page() -> None:
+    rows = [*plausible.study_rows(3), row(900, kind="random-baseline", seed=9, accuracy=None, state=JobState.FAILED)]
+    given = ReportData(
+        study="synthetic",
+        made_at=datetime(2026, 1, 6, 8, 30, tzinfo=UTC),
+        rows=rows,
+        curves=plausible.curves(rows[:12]),
+        spans=plausible.spans(rows),
+        versions={"": "2"},
+    )
+    shown = page.build(given, "ja")
+    assert '<html lang="ja">' in shown
+    body = re.sub(r"<(style|script|svg)\b.*?</\1>", "", shown, flags=re.DOTALL)
+    body = re.sub(r"<details><summary>.*?</details>", "", body, flags=re.DOTALL)  # settings by their own names
+    body = re.sub(r"<tr data-state.*?</tr>", "", body, flags=re.DOTALL)
+    assert [(word, text) for text in re.findall(r">([^<>]+)<", body) for word in left(text)] == []
+
+
+def test_every_state_and_cause() -> None:
+    for word in [*(cause.replace("_", " ") for cause in Cause), *JobState, "blocked", "imported"]:
+        assert japanese(str(word)) != word
+
+
+def test_names_stay_as_they_are() -> None:
+    """Whatever they are: a name may hold a comma, a sign of a phrase, or be in another script."""
+    assert japanese("Means: val acc (%)") == "平均: val acc (%)"
+    assert japanese("study mean, preset report, n = 12; points: seeds") == (
+        "スタディ mean, プリセット report, n = 12; 点: シード"
+    )
+    assert japanese("1 of 3 dropped by hand: wrong data, twice (jobs 1–2, seed 0, 1)") == (
+        "3 件中 1 件を手動で除外: wrong data, twice (ジョブ 1–2, シード 0, 1)"
+    )
+    assert japanese("¹ failed: jobs 1–3, 7") == "¹ 失敗: ジョブ 1–3, 7"
+    assert japanese("pending†") == "未実行†" and japanese(MARKED).startswith("†: 共通")
+    for name in ("{0}", "größe", "", "50 %", "a; b", "\\frac{1}{2}"):
+        assert japanese(name) == name
+
+
+def test_a_line_that_is_wider_than_the_figure_is_broken_between_words() -> None:
+    figure = canvas(4.0, 3.0)
+    heading(figure, "Means: acc", "study s, preset report, n = 30; points: seeds, whiskers: 95 % interval of the mean")
+    fit(figure)
+    (shown,) = [one.get_text() for one in figure.findobj(Text) if isinstance(one, Text) and "study" in one.get_text()]
+    assert shown.count("\n") == 1 and max(map(len, shown.split("\n"))) < 68
+    assert shown.replace("\n", " ").endswith("95 % interval of the mean")
+
+
+def test_a_machine_without_the_font_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: ["/usr/share/fonts/DejaVuSans.ttf"])
+    speech.font.cache_clear()
+    with pytest.raises(BadInput, match="no font on this machine has Japanese signs: install one"):
+        image("gantt", data(), "png", "ja")
+    speech.font.cache_clear()
