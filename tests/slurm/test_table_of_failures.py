@@ -148,16 +148,24 @@ def disturb(table: Table) -> None:
     )
     cluster.run("scontrol", "release", table.slurm_id("held"))
     cluster.run("scontrol", "update", f"jobid={array}_2", "StartTime=now")
-    # Neither queue nor records ever knew of the task that a person cancelled: after a minute it is lost.
+    # Whether the records get a row of the task that a person cancelled while it waited depends on when slurmdbd wrote
+    # the array's own row: without one it is lost after a minute, and sent again.
+    by_hand = table.job["task_cancelled_by_hand"]
     again = (
         "SELECT s.native_id FROM submission s JOIN attempt a ON a.token = s.token WHERE a.job_id = ? AND a.number = 2"
     )
-    [(native,)] = orch.until(
-        lambda: [row for row in orch.query(again, table.job["task_cancelled_by_hand"]) if row[0]],
+
+    def settled() -> bool:
+        sent_again = any(native for (native,) in orch.query(again, by_hand))
+        return sent_again or table.attempts("task_cancelled_by_hand")[0][1] == "cancelled"
+
+    orch.until(
+        settled,
         timeout=120,
-        what="the lost task to be sent again",
+        what="the lost task to be sent again, or to be seen as cancelled",
     )
-    cluster.run("scontrol", "update", f"jobid={native}", "StartTime=now")
+    for (native,) in orch.query(again, by_hand):
+        cluster.run("scontrol", "update", f"jobid={native}", "StartTime=now")
 
 
 pytestmark = pytest.mark.background(story=through_all)
@@ -282,8 +290,13 @@ def test_scancel_of_a_running_job(table: Table) -> None:
 
 def test_scancel_of_one_pending_array_task(table: Table) -> None:
     assert table.jobs[table.job["task_cancelled"]]["state"] == "cancelled" and not table.runs("task_cancelled")
-    succeeded(table, "task_cancelled_by_hand")
-    assert [cause for _, cause, _ in table.attempts("task_cancelled_by_hand")] == ["lost", "success"]
+    causes = [cause for _, cause, _ in table.attempts("task_cancelled_by_hand")]
+    if causes == ["cancelled"]:
+        assert table.jobs[table.job["task_cancelled_by_hand"]]["state"] == "cancelled"
+        assert not table.runs("task_cancelled_by_hand")
+    else:
+        succeeded(table, "task_cancelled_by_hand")
+        assert causes == ["lost", "success"]
     succeeded(table, "task_left")
 
 
