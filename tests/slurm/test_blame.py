@@ -30,7 +30,7 @@ def test_one_failure_of_a_node_with_four_jobs_is_one_strike(cluster: Cluster, tm
         (tmp_path / "go").touch()
         orch.wait()
         orch.check_each_once(4)
-        assert orch.strikes() == {"node2": 1}
+        assert orch.strikes() == {"node2": 1}, orch.story()
 
 
 def test_a_wrong_setup_line_blames_no_node(cluster: Cluster, tmp_path: Path) -> None:
