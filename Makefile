@@ -7,6 +7,7 @@ SLURM_PACKAGES := slurm-wlm slurmdbd munge mariadb-server
 BROWSER_PACKAGES := chromium
 DATA_PACKAGES := dataset-fashion-mnist
 FONT_PACKAGES := fonts-ipafont-gothic
+SERVER_PACKAGES := iproute2 openssh-server openssh-client glusterfs-client faketime rsync
 
 .PHONY: install constraints demo test test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm foreign foreign-readers chaos mutants packages clean
 
@@ -31,12 +32,18 @@ demo: install
 	cd $(DEMO) && export PATH="$(CURDIR)/$(BIN):$$PATH" && \
 	  orch submit random-baseline --seeds 10 --preset demo --wait && orch status && orch table --out table2.md && cat table2.md
 
-# Debian's packages for the SLURM tests, the browser test, Fashion-MNIST and a Japanese font, where this user may install them.
+# Debian's packages for the SLURM tests, the pretend servers, the browser test, Fashion-MNIST and a Japanese font, where this
+# user may install them.
 packages:
 	@if ! command -v slurmctld >/dev/null && ! test -x /usr/sbin/slurmctld; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SLURM_PACKAGES) >/dev/null; \
 	  else echo "!!! tests/slurm will NOT run: SLURM is not here. Get it with: sudo apt-get install -y --no-install-recommends $(SLURM_PACKAGES)"; fi; fi
+	@for file in /usr/sbin/sshd /usr/sbin/glusterfs /usr/bin/faketime /usr/bin/ssh /usr/bin/rsync /bin/ip; do \
+	  if test -x $$file; then continue; fi; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SERVER_PACKAGES) >/dev/null; \
+	  else echo "!!! tests/lab will NOT run: $$file is not here. Get it with: sudo apt-get install -y $(SERVER_PACKAGES)"; fi; break; done
 	@if ! test -d /usr/share/datasets/fashion-mnist; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DATA_PACKAGES) >/dev/null; \
@@ -55,7 +62,7 @@ packages:
 test: install packages
 	$(BIN)/pytest -n 2 --dist worksteal tests/simulation tests/fuzz tests/unit tests/integration
 	$(BIN)/pytest -n 2 --dist worksteal tests/e2e
-	$(BIN)/pytest tests/slurm
+	$(BIN)/pytest tests/slurm tests/lab
 
 test-fast: install
 	$(BIN)/pytest tests/unit
