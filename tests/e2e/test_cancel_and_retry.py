@@ -32,9 +32,7 @@ def test_two_attempts_of_one_job_never_run_side_by_side(orch: Orch) -> None:
     until(lambda: pids(orch), "the first program")
     orch("cancel", "1")
     orch("retry", "1")
-    said = until(
-        lambda: (text := orch("explain", "1")) and "not yet gone" in text and text, "the reason why it waits"
-    )
+    said = until(lambda: (text := orch("explain", "1")) and "not yet gone" in text and text, "the reason why it waits")
     assert "the next one starts when it is" in " ".join(said.split())
     most = 1
     end = time.monotonic() + 60
