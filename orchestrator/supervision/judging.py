@@ -38,6 +38,8 @@ class Case:
     """Since its dispatch."""
     ended_seconds: float = 0.0
     """Since the machines first said that it ended."""
+    left: str | None = None
+    """The execution that was the newest when the machines last said that the attempt waits: its heart may beat on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +127,9 @@ def _without_outcome(case: Case, newest: Seen | None) -> Verdict:
     node = newest.started.node if newest else attempt.node
     if observation is None:
         alive = newest is not None and newest.outcome is None and newest.silent_seconds() < STALE_SECONDS
-        return Running(node=node) if alive and attempt.state is AttemptState.SUBMITTED else Nothing()
+        left = newest is not None and newest.name == case.left
+        begins = alive and not left and attempt.state is AttemptState.SUBMITTED
+        return Running(node=node) if begins else Nothing()
     if observation.phase is Phase.ENDED:
         if attempt.backend == BackendName.SLURM:
             if newest is not None and not _there(observation, newest):

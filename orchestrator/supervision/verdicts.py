@@ -10,22 +10,24 @@ from orchestrator.supervision.judging import Accept, Case, Over, Requeued, Runni
 from orchestrator.supervision.observation import Ends, Observations
 from orchestrator.supervision.reading import Look
 from orchestrator.supervision.tenure import Tenure
-from slurm.backend import AttemptKey
+from slurm.backend import AttemptKey, Phase
 
 
 class Verdicts:
-    """Remembers since when an attempt is known."""
+    """Remembers since when an attempt is known, and which execution SLURM had taken it from when it last waited."""
 
     def __init__(self, tenure: Tenure, ends: Ends) -> None:
         self._clock = tenure.clock
         self._ends = ends
         self._known_at: dict[AttemptKey, float] = {}
+        self._left: dict[AttemptKey, str] = {}
 
     def over(self, look: Look, observations: Observations) -> Mapping[int, Verdict]:
         """Attempt id → verdict, of all whose files could be read."""
         at = self._clock.monotonic()
         live = {(attempt.job, attempt.number) for attempt in look.live}
         self._known_at = {key: since for key, since in self._known_at.items() if key in live}
+        self._left = {key: name for key, name in self._left.items() if key in live}
         return {
             attempt.id: self._judge(attempt, look, observations, at)
             for attempt in look.live
@@ -36,11 +38,15 @@ class Verdicts:
         key = (attempt.job, attempt.number)
         observation = observations.get(key)
         known = self._known_at.setdefault(key, monotonic)  # a wall clock that was set back makes nothing young
+        executions = look.own(attempt)
+        if observation is not None and observation.phase in (Phase.PENDING, Phase.HELD) and executions:
+            self._left[key] = executions[-1].name
         return judge(
             Case(
                 attempt=attempt,
-                executions=look.own(attempt),
+                executions=executions,
                 observation=observation,
+                left=self._left.get(key),
                 age_seconds=max((self._clock.now() - attempt.created_at).total_seconds(), monotonic - known),
                 ended_seconds=self._ends.seconds(key),
             )

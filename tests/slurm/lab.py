@@ -137,6 +137,23 @@ class Lab:
         self.cluster.kill_node(node)
         self.cluster.set_node_down(node, "power cut")
 
+    def power_back(self, node: str) -> None:
+        """The node is up again, once nothing meant for its dead jobs is on its way: no real one is back so soon.
+
+        What slurmctld's agents still have to tell the dead node would end the jobs that are started there next.
+        """
+        self.until(self._told_all, what="slurmctld to have told the dead node all it had to")
+        self.cluster.start_node(node)
+        self.cluster.resume_node(node)
+
+    def _told_all(self) -> bool:
+        words = self.cluster.run("sdiag").stdout.split("\n")
+        agents = [
+            line.split(":")[1].strip() for line in words if line.startswith(("Agent count:", "Agent queue size:"))
+        ]
+        assert len(agents) == 2, words
+        return agents == ["0", "0"]
+
     # ---- looking, without the supervisor's help
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -23,14 +23,15 @@ def test_one_failure_of_a_node_with_four_jobs_is_one_strike(cluster: Cluster, tm
         orch.power_cut("node2")
         orch.until(lambda: orch.states() == {"submitted": 4}, what="all four wait again")
         orch.until(lambda: orch.strikes(), what="a strike")
-        cluster.start_node("node2")
-        cluster.resume_node("node2")
+        orch.power_back("node2")
         for job in jobs:
             orch.running(job, 2)
         (tmp_path / "go").touch()
         orch.wait()
         orch.check_each_once(4)
         assert orch.strikes() == {"node2": 1}, orch.story()
+        seen = "SELECT DISTINCT count(*) FROM event WHERE after = 'running' GROUP BY job_id"
+        assert orch.query(seen) == [(2,)], f"each ran twice, and was seen so twice; {orch.story()}"
 
 
 def test_a_wrong_setup_line_blames_no_node(cluster: Cluster, tmp_path: Path) -> None:

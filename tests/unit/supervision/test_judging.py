@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -85,6 +86,16 @@ def test_a_copy_that_gave_way_ends_nothing() -> None:
 def test_interrupted_and_pending_again_is_a_requeue(phase: Phase) -> None:
     stopped = execution(0, outcome("interrupted", Cause.PREEMPTED, requeued=True))
     assert verdict(stopped, phase=phase) == Requeued()
+
+
+def test_what_waits_again_is_not_running_because_its_old_execution_beats_on() -> None:
+    """Between two looks at the machines the files alone speak: of a power cut the last heartbeat is still young."""
+    old, new = execution(0), execution(1)
+    waits = attempt(state=AttemptState.SUBMITTED)
+    case = Case(attempt=waits, executions=[old], observation=None, age_seconds=99.0, left=old.name)
+    assert judge(case) == Nothing()
+    assert judge(replace(case, left=None)) == Running(node="n1")
+    assert judge(replace(case, executions=[old, new])) == Running(node="n1")
 
 
 def test_interrupted_without_a_requeue_is_over_once_the_machines_say_so() -> None:
