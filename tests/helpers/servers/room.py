@@ -139,8 +139,9 @@ class Room:
 
 
 def _needed() -> Iterator[Path]:
-    """The code and the interpreter that runs this test."""
-    found = {Path(__file__).parents[3], Path(sys.prefix), Path(sys.base_prefix)}
+    """The code, the interpreter that runs this test, and all that it imports from."""
+    paths = [Path(word) for word in sys.path if word and Path(word).is_dir()]
+    found = {Path(__file__).parents[3], Path(sys.prefix), Path(sys.base_prefix), *paths}
     yield from sorted(path for path in found if not any(other in path.parents for other in found))
 
 
