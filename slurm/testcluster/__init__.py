@@ -4,10 +4,10 @@
 ...     print(cluster.run("sinfo").stdout)
 """
 
+from slurm.lab.environment import clean_environment
+from slurm.lab.errors import ClusterError
+from slurm.lab.packages import install_command, missing_packages
+from slurm.lab.processes import Process
 from slurm.testcluster.cluster import Cluster
-from slurm.testcluster.environment import clean_environment
-from slurm.testcluster.errors import ClusterError
-from slurm.testcluster.packages import install_command, missing_packages
-from slurm.testcluster.processes import Process
 
 __all__ = ["Cluster", "ClusterError", "Process", "clean_environment", "install_command", "missing_packages"]

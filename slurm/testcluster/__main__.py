@@ -8,24 +8,15 @@ from pathlib import Path
 
 import click
 
-from jobs.errors import BadInput, OrchError
+from jobs.errors import OrchError
+from slurm.lab.configuration import pairs
+from slurm.lab.environment import foreign_names
 from slurm.testcluster.cluster import Cluster
-from slurm.testcluster.environment import foreign_names
 
 
 def default_folder() -> Path:
     """The folder of this user's cluster where `--dir` and ORCH_TESTCLUSTER name none."""
     return Path(tempfile.gettempdir()) / f"orch-cluster-{os.geteuid()}"
-
-
-def _pairs(texts: tuple[str, ...]) -> dict[str, str | int]:
-    pairs: dict[str, str | int] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise BadInput(f"--set takes KEY=VALUE as in slurm.conf, not {text!r}.")
-        pairs[key] = value
-    return pairs
 
 
 @click.group()
@@ -61,7 +52,7 @@ def up(
     settings: tuple[str, ...],
 ) -> None:
     """Start the cluster; it runs until `down`."""
-    cluster = Cluster(folder, nodes, cpus, memory_mb, gpus, accounting, job_comment, _pairs(settings))
+    cluster = Cluster(folder, nodes, cpus, memory_mb, gpus, accounting, job_comment, pairs(settings))
     cluster.up(detached=True)
     click.echo(f'{nodes} nodes are idle. Point this shell at them: eval "$({_command(folder)} env)"')
 

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Self
 
 from jobs.errors import BadInput
-from slurm.testcluster import config, processes
+from slurm.lab import processes
+from slurm.lab.environment import user_name
+from slurm.lab.errors import ClusterError
+from slurm.lab.packages import require_packages
+from slurm.lab.processes import Process
+from slurm.lab.station import CONTROLLER
+from slurm.testcluster import config
 from slurm.testcluster.config import Layout, Settings
-from slurm.testcluster.errors import ClusterError
-from slurm.testcluster.installation import ACCOUNTING, CONTROLLER, WATCHDOG, Installation, user_name
-from slurm.testcluster.packages import require_packages
-from slurm.testcluster.processes import Process
+from slurm.testcluster.installation import ACCOUNTING, WATCHDOG, Installation
 
 _START_S = 60.0
 
@@ -242,7 +245,7 @@ class Cluster:
 
     def start_controller(self) -> None:
         """Start slurmctld and return when it answers; nothing where it runs."""
-        self._up().start_controller()
+        self._up().wait_for_controller()
 
     def stop_accounting(self) -> None:
         """End slurmdbd: sacct fails, and slurmctld keeps its records for later."""

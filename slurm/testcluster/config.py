@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.errors import BadInput
+from slurm.lab import configuration
+from slurm.lab.configuration import numbered
+from slurm.lab.station import Places
 
 # A Unix socket's path holds at most 107 bytes and the longest one below the folder (slurmstepd's) takes 46.
 MAX_BASE_LENGTH = 60
@@ -45,11 +48,8 @@ class Settings:
             raise BadInput("Job comments are kept by slurmdbd, so job_comment needs accounting.")
         if not self.partitions:
             raise BadInput("A cluster needs at least one partition.")
-        for key, text in {**self.extra_conf, **self.partitions}.items():
-            if not re.fullmatch(r"\w+", key) or "\n" in str(text):
-                raise BadInput(f"{key!r} with the value {text!r} is no single line of slurm.conf.")
-        if reserved := [key for key in self.extra_conf if key.lower() in ("nodename", "partitionname", "clustername")]:
-            raise BadInput(f"{reserved[0]} is set by nodes, gpus and partitions, not by extra_conf.")
+        configuration.check_extra(self.partitions)
+        configuration.check_extra(self.extra_conf)
 
     def node_names(self) -> list[str]:
         """node1 … nodeN."""
@@ -115,6 +115,17 @@ class Layout:
     def devices(self) -> Path:
         return self.base / "dev"
 
+    def places(self) -> Places:
+        """What the daemons need to know of it."""
+        return Places(
+            base=self.base,
+            slurm_conf=self.slurm_conf,
+            munge_key=self.munge_key,
+            munge_socket=self.munge_socket,
+            pids=self.pids,
+            logs=self.logs,
+        )
+
     def spool(self, node: str) -> Path:
         """slurmd's folder of one node."""
         return self.base / "state" / f"slurmd.{node}"
@@ -151,64 +162,30 @@ def check_base(base: Path) -> None:
         raise BadInput(f"The folder {base} is longer than {MAX_BASE_LENGTH} bytes, too long for SLURM's sockets.")
 
 
-def numbered(prefix: str, first: int, last: int) -> str:
-    """SLURM's host list of `first` to `last`: node[1-4], or node1 where there is one."""
-    return f"{prefix}{first}" if first == last else f"{prefix}[{first}-{last}]"
-
-
 def slurm_conf(settings: Settings, layout: Layout, ports: Ports, user: str, hostname: str) -> str:
     """The text of slurm.conf; `user` runs every daemon, `hostname` is the short name of this machine."""
-    base = layout.base
-    values: dict[str, str | int] = {
-        "ClusterName": "lab",
-        "SlurmctldHost": f"{hostname}(127.0.0.1)",
-        "SlurmctldPort": ports.controller,
-        "SlurmUser": user,
-        "SlurmdUser": user,
-        "AuthType": "auth/munge",
-        # A requeued job waits until its credentials are over: 5 s is the least that SLURM takes, 120 s its default.
-        "AuthInfo": f"socket={layout.munge_socket},cred_expire=5",
-        "CredType": "cred/munge",
-        "StateSaveLocation": str(layout.controller_state),
-        "SlurmdSpoolDir": str(layout.spool("%n")),
-        "SlurmctldPidFile": str(base / "run" / "slurmctld.pid"),
-        "SlurmdPidFile": str(base / "run" / "slurmd.%n.pid"),
-        "SlurmctldLogFile": str(layout.logs / "slurmctld.log"),
-        "SlurmdLogFile": str(layout.logs / "slurmd.%n.log"),
-        "ProctrackType": "proctrack/linuxproc",
-        "TaskPlugin": "task/none",
-        "JobAcctGatherType": "jobacct_gather/linux",
-        "JobAcctGatherFrequency": "task=1",
-        "JobAcctGatherParams": "OverMemoryKill",
-        "SwitchType": "switch/none",
-        "MpiDefault": "none",
-        "PropagateResourceLimits": "NONE",
-        "SlurmdParameters": "config_overrides",
-        "SelectType": "select/cons_tres",
-        "SelectTypeParameters": "CR_Core_Memory",
-        "DefMemPerCPU": 100,
-        "SchedulerType": "sched/backfill",
-        "SchedulerParameters": "sched_min_interval=0,sched_interval=1,bf_interval=1,bf_resolution=1,"
-        "batch_sched_delay=0,default_queue_depth=10000,bf_yield_interval=200000,bf_continue",
-        "PriorityType": "priority/basic",
+    values = configuration.daemons(
+        user=user,
+        port=ports.controller,
+        socket=layout.munge_socket,
+        state=layout.controller_state,
+        spool=layout.spool("%n"),
+        pids=layout.base / "run",
+        logs=layout.logs,
+    )
+    values |= {"SlurmctldHost": f"{hostname}(127.0.0.1)"} | configuration.without_root()
+    values |= {
         "SlurmdTimeout": 5,
         "SlurmctldTimeout": 10,
         "MessageTimeout": 5,
         "TCPTimeout": 1,
-        "InactiveLimit": 0,
         "KillWait": 2,
         "UnkillableStepTimeout": 10,
-        "CompleteWait": 0,
         "BatchStartTimeout": 10,
-        "MinJobAge": 300,
-        "MaxJobCount": 20000,
-        "MaxArraySize": 10001,
         "ReturnToService": 1,
-        "JobRequeue": 1,
         "PreemptType": "preempt/partition_prio",
         "PreemptMode": "REQUEUE",
         "SlurmctldParameters": "preempt_send_user_signal",
-        "AccountingStorageType": "accounting_storage/none",
     }
     if settings.gpus:
         values["GresTypes"] = "gpu"
@@ -224,19 +201,14 @@ def slurm_conf(settings: Settings, layout: Layout, ports: Ports, user: str, host
             values["AccountingStoreFlags"] = "job_comment"
         if settings.gpus:
             values["AccountingStorageTRES"] = "gres/gpu"
-    for key, value in settings.extra_conf.items():
-        # SLURM refuses a key given twice, and does not care for its case.
-        known = next((name for name in values if name.lower() == key.lower()), key)
-        values[known] = value
     gres = f" Gres=gpu:{settings.gpus}" if settings.gpus else ""
-    lines = [f"{key}={value}" for key, value in values.items()]
-    lines.append(
+    lines = [
         f"NodeName={numbered('node', 1, settings.nodes)} NodeHostname={hostname} NodeAddr=127.0.0.1 "
         f"Port={numbered('', ports.node(1), ports.node(settings.nodes))} "
         f"CPUs={settings.cpus} RealMemory={settings.memory_mb}{gres} State=UNKNOWN"
-    )
+    ]
     lines += [f"PartitionName={name} Nodes=ALL State=UP {text}" for name, text in settings.partitions.items()]
-    return "\n".join(lines) + "\n"
+    return configuration.text(values, settings.extra_conf, lines)
 
 
 def gres_conf(settings: Settings, layout: Layout) -> str:
@@ -245,11 +217,6 @@ def gres_conf(settings: Settings, layout: Layout) -> str:
         return ""
     files = layout.devices / numbered("fakegpu", 0, settings.gpus - 1)
     return f"NodeName={numbered('node', 1, settings.nodes)} Name=gpu File={files}\n"
-
-
-def cgroup_conf() -> str:
-    """The text of cgroup.conf: v1 is named because it does nothing where nothing is constrained."""
-    return "CgroupPlugin=cgroup/v1\nCgroupAutomount=no\nConstrainCores=no\nConstrainRAMSpace=no\nConstrainDevices=no\n"
 
 
 def slurmdbd_conf(layout: Layout, ports: Ports, user: str, password: str) -> str:

@@ -9,7 +9,7 @@ import select
 import sys
 from pathlib import Path
 
-from slurm.testcluster import processes
+from slurm.lab import processes
 from slurm.testcluster.cluster import Cluster
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from slurm.lab.errors import ClusterError
 from slurm.testcluster import Cluster
-from slurm.testcluster.errors import ClusterError
 from tests.helpers.people import PROGRAM, People
 from tests.slurm.conftest import NewCluster
 from tests.slurm.lab import TRACEBACK, Lab, lab

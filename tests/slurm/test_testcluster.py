@@ -344,7 +344,7 @@ def test_an_ordinary_user_can_have_one_too() -> None:
     place = Path(tempfile.mkdtemp(prefix="orch-user-", dir="/tmp"))
     base = place / "lab"
     try:
-        for package in ("slurm/testcluster", "jobs"):
+        for package in ("slurm/testcluster", "slurm/lab", "jobs"):
             shutil.copytree(_SOURCE / package, place / package, ignore=shutil.ignore_patterns("__pycache__"))
         for folder, _, files in os.walk(place):
             Path(folder).chmod(0o755)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import BadInput
+from slurm.lab.packages import PROGRAMS_BY_PACKAGE, require_packages, search_path
 from slurm.testcluster import Cluster, ClusterError, clean_environment, config, install_command, missing_packages
 from slurm.testcluster import __main__ as command_line
 from slurm.testcluster.config import Layout, Ports, Settings
-from slurm.testcluster.packages import PROGRAMS_BY_PACKAGE, require_packages, search_path
 
 _LAYOUT = Layout(Path("/tmp/lab"))
 _PORTS = Ports(20000)

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from jobs.hosts import boot_id
-from slurm.testcluster import ClusterError, processes
-from slurm.testcluster.daemons import Daemons
-from slurm.testcluster.processes import Process
+from slurm.lab import processes
+from slurm.lab.daemons import Daemons
+from slurm.lab.processes import Process
+from slurm.testcluster import ClusterError
 from slurm.testcluster.watchdog import wait_for_end
 
 

@@ -1,13 +1,15 @@
 """The environment of a command that shall talk to one cluster and to no other."""
 
 import os
+import pwd
 
-from slurm.testcluster.packages import search_path
+from slurm.lab.errors import ClusterError
+from slurm.lab.packages import search_path
 
-MARK = "ORCH_TESTCLUSTER_DAEMON"
+MARK = "ORCH_CLUSTER_DAEMON"
 """Carried by every daemon and what it starts itself, never by a shell: who carries it may be killed."""
 
-NODE_MARK = "ORCH_TESTCLUSTER_NODE"
+NODE_MARK = "ORCH_CLUSTER_NODE"
 """Carried by a node's slurmd and by its slurmstepd's, which are named by nothing else outside of SLURM."""
 
 # SLURMD_ too: a shell that was started inside a job carries SLURMD_NODENAME, by which job processes are found.
@@ -24,3 +26,11 @@ def clean_environment() -> dict[str, str]:
     """This process's environment without those, and with the folders of the daemons at the end of PATH."""
     foreign = set(foreign_names())
     return {name: value for name, value in os.environ.items() if name not in foreign} | {"PATH": search_path()}
+
+
+def user_name() -> str:
+    """The name of the user that runs this process: USER and LOGNAME lie after `setpriv` or a plain `su`."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        raise ClusterError(f"SLURM needs a user with a name, and the uid {os.geteuid()} has none.") from None

@@ -1,10 +1,12 @@
-"""Which programs the test cluster needs, where they are, and how to get the missing ones."""
+"""Which programs a SLURM of one's own needs, where they are, and how to get the missing ones."""
 
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
-from slurm.testcluster.errors import ClusterError
+from slurm.lab.errors import ClusterError
 
 # Debian and Ubuntu keep the daemons here, and leave the folder out of an ordinary user's PATH.
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -67,3 +69,53 @@ def program(name: str) -> str:
         package = next((package for package, names in PROGRAMS_BY_PACKAGE.items() if name in names), name)
         raise ClusterError(f"The program {name} is missing: run `{install_command([package])}` as root.")
     return found
+
+
+@dataclass(frozen=True)
+class Programs:
+    """SLURM's programs on this host: installed, or unpacked below `root`."""
+
+    root: Path | None = None
+
+    def path(self, name: str) -> str:
+        """The full path of the program `name`. Raises ClusterError where it is nowhere."""
+        return self.own(name) or program(name)
+
+    def own(self, name: str) -> str | None:
+        """Its path below `root`; None where it is not there."""
+        return None if self.root is None else shutil.which(name, path=os.pathsep.join(self._folders()))
+
+    def env(self) -> dict[str, str]:
+        """Variables with which unpacked programs find each other and their libraries."""
+        if self.root is None:
+            return {}
+        return {
+            "PATH": os.pathsep.join([*self._folders(), search_path()]),
+            "LD_LIBRARY_PATH": os.pathsep.join(str(folder) for folder in libraries(self.root)),
+        }
+
+    def plugins(self) -> Path:
+        """The folder of SLURM's plugins. Raises ClusterError where it is nowhere."""
+        base = Path("/") if self.root is None else self.root
+        for folder in _library_folders(base):
+            if (folder / "slurm-wlm" / "auth_munge.so").exists():
+                return folder / "slurm-wlm"
+            if (folder / "slurm" / "auth_munge.so").exists():
+                return folder / "slurm"
+        raise ClusterError(f"SLURM's plugins are not below {base}usr/lib: install slurm-wlm-basic-plugins there.")
+
+    def _folders(self) -> list[str]:
+        assert self.root is not None
+        return [str(self.root / folder) for folder in ("usr/sbin", "usr/bin")]
+
+
+def libraries(root: Path) -> list[Path]:
+    """The folders below `root` that hold shared libraries of unpacked packages."""
+    own = [folder for folder in _library_folders(root) if folder.is_dir()]
+    return [*own, *(folder / "slurm-wlm" for folder in own if (folder / "slurm-wlm").is_dir())]
+
+
+def _library_folders(base: Path) -> list[Path]:
+    machine = os.uname().machine
+    places = (f"usr/lib/{machine}-linux-gnu", "usr/lib64", "usr/lib", f"lib/{machine}-linux-gnu", "usr/local/lib")
+    return [base / place for place in places]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
-from slurm.testcluster.errors import ClusterError
-from slurm.testcluster.processes import Process, find
+from slurm.lab.errors import ClusterError
+from slurm.lab.processes import Process, find
 
 _POLL_S = 0.03
 

@@ -1,0 +1,1 @@
+"""How do several servers without SLURM become one? A private SLURM of one's own over ssh, without root."""
