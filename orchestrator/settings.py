@@ -73,6 +73,13 @@ class Nodes(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether hosts without SLURM that have fallen silent are asked by ssh (no password, five seconds)."""
 
 
+class LabSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[lab]`: several servers as one cluster (docs/lab.md)."""
+
+    folder: str | None = None
+    """Where it lies, on what all hosts share; None: `lab` in the store's folder."""
+
+
 class StoreSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[store]`: who may look into the store (nobody but its owner ever writes), and how large it may get."""
 
@@ -135,6 +142,7 @@ class Settings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     supervisor: Supervision = Supervision()
     resubmission: Resubmission = Resubmission()
     nodes: Nodes = Nodes()
+    lab: LabSettings = LabSettings()
     clean: Clean = Clean()
     code: CodeTree = CodeTree()
     env: Environment = Environment()
@@ -159,6 +167,7 @@ VARIABLES = {
     "ORCH_IDLE_MINUTES": ("supervisor", "idle_minutes"),
     "ORCH_BACKOFF_SECONDS": ("resubmission", "backoff_seconds"),
     "ORCH_STRIKES": ("nodes", "strikes"),
+    "ORCH_LAB": ("lab", "folder"),
 }
 """Environment variable → its place in the settings."""
 

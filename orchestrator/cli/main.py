@@ -31,6 +31,7 @@ COMMANDS = {
     "plot": "Figures 1-8, curves, pareto front, gantt.",
     "report": "One self-contained page with tables and figures.",
     "supervise": "Dispatch and watch in the foreground (tmux, systemd).",
+    "lab": "Several servers as one cluster, without root.",
     "nodes": "Health of nodes and local GPUs; clear strikes.",
     "doctor": "Check this machine, SLURM and the store.",
     "import": "Take in results from a CSV or JSON lines file.",

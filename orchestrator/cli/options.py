@@ -56,10 +56,22 @@ def open_store(store_path: Path | None, *, looking: bool = False) -> tuple[Store
         return Store(root, looking=True), load(root, frozenset({found.owner}))
     settings = load(root)
     store = Store(root, looking=looking, group=settings.store.readable == "group")
+    _enter_lab(root, settings)
     say_what_is_damaged(store)
     if not store.read_only:
         _check_old_results(store)
     return store, settings
+
+
+def _enter_lab(root: Path, settings: Settings) -> None:
+    """SLURM's commands then mean the store's lab; one that cannot be read is told, and keeps nobody from looking."""
+    from jobs.errors import OrchError
+    from orchestrator.supervision.machines import enter_lab
+
+    try:
+        enter_lab(root, settings)
+    except OrchError as error:
+        click.echo(f"Warning: {error}", err=True)
 
 
 def _check_old_results(store: Store) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jobs.errors import BadInput
+from jobs.errors import BadInput, OrchError
 from jobs.layout import Layout
 from jobs.words import BackendName
 from orchestrator.settings import Settings
 from slurm.backend import Backend
+
+if TYPE_CHECKING:
+    from slurm.lab.record import Lab
 
 
 def makers(
@@ -30,6 +35,8 @@ def makers(
         from slurm.cluster.commands import Commands
         from slurm.cluster.sbatch import LaunchSettings
 
+        with contextlib.suppress(OrchError):  # a supervisor may be older than the lab; what is wrong a command tells
+            enter_lab(layout.root, settings)
         return SlurmBackend(
             layout,
             commands=Commands(meanwhile=meanwhile),
@@ -40,6 +47,36 @@ def makers(
 
 
 CONFIGURATIONS = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf")
+
+
+def lab_folder(root: Path, settings: Settings) -> Path:
+    """Where the lab of the store in `root` lies, or would."""
+    named = settings.lab.folder
+    return root / "lab" if named is None else (root.parent / Path(named).expanduser()).absolute()
+
+
+def lab_of(root: Path, settings: Settings) -> Lab | None:
+    """The store's lab, where it is meant to run and SLURM_CONF names no other cluster. Raises ClusterError."""
+    folder = lab_folder(root, settings)
+    if not (folder / "lab.json").exists():
+        return None
+    from slurm.lab.record import find
+
+    lab = find(folder)
+    given = os.environ.get("SLURM_CONF")
+    return lab if lab is not None and lab.up and given in (None, "", str(lab.slurm_conf)) else None
+
+
+def enter_lab(root: Path, settings: Settings) -> None:
+    """Point this process, and all that it starts, at the store's lab, where there is one. Raises ClusterError."""
+    lab = lab_of(root, settings)
+    if lab is None:
+        return
+    os.environ["SLURM_CONF"] = str(lab.slurm_conf)
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    if str(lab.programs) not in folders:
+        # Last: only where SLURM is not installed its commands lie there, on every host under this name.
+        os.environ["PATH"] = os.pathsep.join([*folders, str(lab.programs)])
 
 
 def slurm_is_here() -> bool:

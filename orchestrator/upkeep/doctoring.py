@@ -57,6 +57,7 @@ def examine(store_path: Path | None) -> list[Finding]:
     found += _notify(settings)
     found += _tried("data sets", lambda: machinechecks.data_sets(settings, _needed(store)))
     found += _tried("GPUs", lambda: machinechecks.gpu_preflight(settings))
+    found += _tried("lab", lambda: machinechecks.lab(root, settings))
     found += _tried("SLURM", machinechecks.cluster)
     return found
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from jobs.training import datasets
 from orchestrator.settings import Settings
-from orchestrator.supervision.machines import slurm_is_here
+from orchestrator.supervision.machines import enter_lab, lab_of, slurm_is_here
 from orchestrator.upkeep.findings import Finding, failure, ok, warning
 from orchestrator.views.words import listed, plural
 from slurm.cluster.probe import Findings, probe
+from slurm.lab.controllers import trouble
 from slurm.local import gpus
 from slurm.local.gpulocks import GpuLocks
 
@@ -80,6 +81,18 @@ def gpu_preflight(settings: Settings) -> list[Finding]:
         mend = "install the CUDA build of torch (see pytorch.org)"
         found.append(failure("torch", "there are GPUs, but this torch was built without CUDA", mend))
     return found
+
+
+def lab(root: Path, settings: Settings) -> list[Finding]:
+    """The store's own lab; SLURM's commands mean it from here on. Raises ClusterError."""
+    enter_lab(root, settings)
+    found = lab_of(root, settings)
+    if found is None:
+        return []
+    if wrong := trouble(found):
+        return [failure("lab", wrong, "'orch lab doctor' looks at each host")]
+    hosts = listed([one.name for one in found.members], 6)
+    return [ok("lab", f"{hosts}; 'orch lab doctor' looks at each host")]
 
 
 def cluster() -> list[Finding]:

@@ -1,0 +1,172 @@
+"""Our program on a host of the lab: `python -m slurm.lab.agent VERB`, an order on stdin, its answer a line of JSON.
+
+It ends at once; what it starts goes on without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from jobs.errors import OrchError
+from slurm.lab import orders, sockets, unpacking
+from slurm.lab.errors import ClusterError
+from slurm.lab.looking import look
+from slurm.lab.orders import Answer, LabOrder, LookOrder, UnpackOrder
+from slurm.lab.packages import Programs
+from slurm.lab.record import Lab, Member
+from slurm.lab.station import CONTROLLER, MUNGE, Station
+
+NODE = "slurmd"
+STAYS_S = 0.6
+"""A daemon that cannot work ends within this time of its start."""
+LOGS = {CONTROLLER: "slurmctld.log", NODE: "slurmd.{node}.log", MUNGE: "../munge/munged.log"}
+_DAEMONS = (MUNGE, NODE, CONTROLLER)
+
+
+class Here:
+    """This host as a member of the lab."""
+
+    def __init__(self, order: LabOrder) -> None:
+        self.order = order
+        self.lab: Lab = order.lab
+        self.me: Member = order.lab.member(order.name)
+        root = self.lab.packages(self.me.system) if self.me.unpacked else None
+        self.programs = Programs(root)
+        self.station = Station(self.lab.places(), self.programs)
+        self.is_controller = self.me in self.lab.controllers()
+
+    def start(self) -> Answer:
+        """Start what is missing of its daemons. Raises ClusterError with a daemon's last words."""
+        self._prepare()
+        before = self.running()
+        self.station.start_munge()
+        self.station.start_node(self.me.node)
+        if self.is_controller:
+            self.station.start_controller()
+        if len(before) < 2 + self.is_controller:
+            time.sleep(STAYS_S)
+        running = self.running()
+        for name in (NODE, *((CONTROLLER,) if self.is_controller else ())):
+            if name not in running:
+                own = self.me.node if name == NODE else name
+                raise ClusterError(f"{name} ended at once: {self.station.daemons.last_words(own)}")
+        return Answer(running=running)
+
+    def stop(self) -> Answer:
+        """Stop those daemons; all of them: with every job, and no file is left on this host."""
+        daemons, wanted = self.station.daemons, self.order.daemons or _DAEMONS
+        if CONTROLLER in wanted:
+            daemons.stop([CONTROLLER], grace_s=15)
+        if NODE in wanted:
+            daemons.stop([self.me.node], grace_s=5)
+        if not self.order.daemons:
+            self.station.stop_everything({self.me.node})
+            daemons.stop([MUNGE], grace_s=2)
+            shutil.rmtree(self.lab.runtime, ignore_errors=True)
+        return Answer(running=self.running())
+
+    def state(self) -> Answer:
+        """Which of its daemons run, and what SLURM's command says that was asked for."""
+        running = self.running()
+        if not self.order.command:
+            return Answer(running=running)
+        program, *rest = self.order.command
+        try:
+            done = subprocess.run(
+                [self.programs.path(program), *rest],
+                env=self.station.env(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=25,
+            )
+        except subprocess.TimeoutExpired:
+            return Answer(running=running, code=124, text=f"{program} did not answer within 25 s")
+        return Answer(running=running, code=done.returncode, text=done.stdout if not done.returncode else done.stderr)
+
+    def reach(self) -> Answer:
+        """Which of the targets nobody answers at, from here."""
+        missed = [name for name, address, port in self.order.targets if not sockets.listens(port, address, 3.0)]
+        return Answer(running=self.running(), unreached=tuple(missed))
+
+    def logs(self) -> Answer:
+        """The end of a daemon's log."""
+        (daemon,) = self.order.daemons
+        path = self.lab.logs / LOGS[daemon].format(node=self.me.node)
+        try:
+            lines = path.read_text(errors="replace").splitlines()
+        except OSError:
+            raise ClusterError(f"there is no log of {daemon} on {self.me.name}") from None
+        return Answer(text="\n".join(lines[-self.order.lines :]))
+
+    def running(self) -> tuple[str, ...]:
+        """The names of the daemons that run, munged, slurmd and slurmctld."""
+        found = self.station.daemons.running()
+        return tuple(name for name in _DAEMONS if (self.me.node if name == NODE else name) in found)
+
+    def _prepare(self) -> None:
+        """The folder on this host's own disk, which nobody else may enter."""
+        lab = self.lab
+        with contextlib.suppress(FileExistsError):
+            lab.runtime.mkdir(0o700)
+        facts = lab.runtime.lstat()
+        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
+            raise ClusterError(f"{lab.runtime} belongs to somebody else: ask them, or root, to remove it")
+        lab.runtime.chmod(0o700)
+        for folder in (
+            lab.munge_socket.parent,
+            self.station.places.pids,
+            lab.logs,
+            lab.runtime / f"spool.{self.me.node}",
+        ):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)
+        lab.plugins.unlink(missing_ok=True)
+        lab.plugins.symlink_to(self.programs.plugins())
+        if self.programs.root is not None:
+            unpacking.write_commands(lab.programs, self.programs.root)
+
+
+def _unpack(order: UnpackOrder) -> Answer:
+    unpacking.unpack(Path(order.root))
+    return Answer()
+
+
+_OF_THE_LAB: dict[str, Callable[[Here], Answer]] = {
+    "start": Here.start,
+    "stop": Here.stop,
+    "state": Here.state,
+    "reach": Here.reach,
+    "logs": Here.logs,
+}
+
+
+def answer(verb: str, text: str) -> str:
+    """The answer to an order, as a line of JSON: an error is one too."""
+    try:
+        if verb == "look":
+            return orders.write(look(orders.read(text, LookOrder)))
+        if verb == "unpack":
+            return orders.write(_unpack(orders.read(text, UnpackOrder)))
+        return orders.write(_OF_THE_LAB[verb](Here(orders.read(text, LabOrder))))
+    except OrchError as error:
+        return orders.write(Answer(error=str(error)))
+    except OSError as error:
+        return orders.write(Answer(error=f"{error.filename or verb}: {error.strerror}"))
+
+
+def main() -> None:
+    """Answer one order."""
+    print(answer(sys.argv[1], sys.stdin.read()))
+
+
+if __name__ == "__main__":
+    main()
