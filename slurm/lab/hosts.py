@@ -56,6 +56,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     """Whether packages can be fetched and unpacked there without root."""
     seen: str = ""
     """What it reads in the file that we wrote into the lab's folder."""
+    maps: bool = True
+    """Whether files in the lab's folder can be mapped into memory."""
     mount: str = ""
     """Type and source of the file system of the lab's folder: 'nfs4 tanuki:/export'."""
     blocks: tuple[int, ...] = ()
@@ -122,6 +124,12 @@ def problems(
                 name,
                 f"{name} does not see {folder} as this host does, or may not write there: mount the shared folder "
                 "under the same path, or name with --folder one that all hosts share",
+            )
+        elif not look.maps:
+            yield (
+                name,
+                f"files in {folder} cannot be mapped into memory on {name} ({look.mount}), as SLURM needs: "
+                "mount it without direct I/O, or name another folder with --folder",
             )
         if abs(off[name]) > CLOCK_SECONDS:
             yield (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import re
 import shutil
@@ -52,6 +53,7 @@ def look(order: LookOrder) -> Look:
         unpacked=version(Programs(unpacked)) if unpacked.is_dir() else "",
         unpacks=all(shutil.which(name) for name in ("apt-get", "dpkg")),
         seen=_seen(where, order.nonce),
+        maps=_maps(where, order.nonce),
         mount=mount(Path("/proc/self/mountinfo").read_text(errors="replace"), os.path.realpath(where)),
         blocks=tuple(free[:MOST_BLOCKS]),
         taken=_taken(order),
@@ -123,6 +125,15 @@ def _seen(folder: Path, nonce: str) -> str:
     except OSError:
         return ""
     return text
+
+
+def _maps(folder: Path, nonce: str) -> bool:
+    """Whether files there can be mapped into memory, as slurmctld does with its state (some FUSE mounts cannot)."""
+    try:
+        with (folder / f".look-{nonce}").open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ):
+            return True
+    except OSError:
+        return False
 
 
 def _taken(order: LookOrder) -> tuple[str, ...]:
