@@ -157,7 +157,6 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
     from orchestrator.submitting.graph import epochs_of
     from orchestrator.submitting.planning import assignments, seeds_of
     from orchestrator.submitting.request import Request
-    from orchestrator.supervision.machines import enter_lab
 
     check_debug(given)
     sets = assignments(given["sets"], "--set")
@@ -178,7 +177,6 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
     dry = bool(given["dry_run"])
     root = locate(given["store_path"])
     settings = load(root)
-    enter_lab(root, settings)
     request = Request(
         kind=kind,
         seeds=seeds,

@@ -50,12 +50,10 @@ def _submit(context: click.Context, path: Path, given: dict[str, Any]) -> None:
     from orchestrator.studyfile.reading import read
     from orchestrator.submitting import layouts, misspellings, study
     from orchestrator.submitting.request import Request
-    from orchestrator.supervision.machines import enter_lab
 
     file = read(path)
     root = locate(given["store_path"])
     settings = load(root)
-    enter_lab(root, settings)
     base = Request(
         kind="command",
         seeds=[0],

@@ -38,7 +38,7 @@ from orchestrator.submitting.planning import Launch, Order
 from orchestrator.submitting.points import points_of
 from orchestrator.submitting.program import Place
 from orchestrator.submitting.request import Request, check_device, check_text, data_dir_of, ensure_data, values_of
-from orchestrator.supervision.machines import choose
+from orchestrator.supervision.machines import choose, enter_lab
 
 FIRST_COMMANDS = 5
 
@@ -78,6 +78,7 @@ def submit(root: Path, settings: Settings, request: Request, *, dry_run: bool = 
     Raises BadInput, DataError, StoreError; nothing is half-written: a first submit that is refused leaves no store.
     """
     check_text(request)
+    enter_lab(root, settings)
     if request.backend == BackendName.SLURM or choose(request.backend) is BackendName.SLURM:
         _check_place(root)
     admit(root, looking=False)  # before anything is asked of it: a store that is not trusted is not read either
@@ -110,9 +111,7 @@ def _rehearse(settings: Settings, request: Request, place: Place) -> Submitted:
         with tempfile.TemporaryDirectory(prefix="orch-") as folder:
             return _submit(Store(Path(folder) / ".orch", create=True), settings, request, place, dry_run=True)
     except OSError as error:
-        raise StoreError(
-            f"no temporary files can be written ({error.strerror}): set TMPDIR to another folder"
-        ) from None
+        raise StoreError(f"no temporary files can be written ({error.strerror}): set another TMPDIR") from None
 
 
 def _submit(store: Store, settings: Settings, request: Request, place: Place, *, dry_run: bool) -> Submitted:

@@ -53,12 +53,15 @@ def opened(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def write(lab: Lab) -> None:
-    """Everything that SLURM reads, and what the lab is."""
+def write(lab: Lab) -> bool:
+    """Everything that SLURM reads, and what the lab is; whether anything that SLURM reads is new."""
+    changed = False
     make_folder(lab.state)
     ensure_munge_key(lab.place / "munge.key")
     for name, text in plan.files(lab).items():
         path = lab.place / name
         if not path.exists() or path.read_text() != text:
             write_bytes(path, text.encode())
+            changed = True
     record.save(lab)
+    return changed

@@ -88,8 +88,10 @@ def _up(
         look = found.looks.get(one.name)
         if look is not None:
             watch(_described(one, look.gpu_problem))
-    write(lab)
+    changed = write(lab)
     start(lab, list(found.looks), watch, undo=not running)
+    if changed and running:
+        crew.slurm_says(lab, "scontrol", "reconfigure")
     return msgspec.structs.replace(lab, up=True), sorry
 
 
