@@ -14,7 +14,7 @@ from slurm.lab.record import Lab, Member
 CONNECT_S = 2.0
 STALE_S = 40.0
 """slurmctld writes its heartbeat every quarter of SlurmctldTimeout, and its backup waits for that time."""
-_HEARTBEAT = struct.Struct("!qI")
+_HEARTBEAT = struct.Struct("!QQ")
 """Seconds since 1970 and the number of the writing controller (slurmctld/heartbeat.c)."""
 
 

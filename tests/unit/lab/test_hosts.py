@@ -283,10 +283,16 @@ def test_who_controls_the_lab() -> None:
     assert "cannot be reached: `orch lab up`" in controllers.judge(alone, (False,), None)
 
 
+def test_a_heartbeat_says_which_controller_wrote_it() -> None:
+    """As SLURM 22.05's backup wrote it when it had taken over."""
+    found = controllers.heartbeat(bytes.fromhex("000000006b08dc820000000000000001"), 2.0)
+    assert found == Heartbeat(1, 2.0)
+
+
 @given(st.binary(max_size=40), st.floats(0, 1e6))
 def test_any_heartbeat_file_is_read_or_none(data: bytes, age: float) -> None:
     found = controllers.heartbeat(data, age)
-    assert (found is None) == (len(data) < 12)
+    assert (found is None) == (len(data) < 16)
 
 
 @given(st.text(max_size=200) | st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists).map(str))
