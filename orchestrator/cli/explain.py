@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from db.details import Detail
     from db.store import Store
+    from jobs.words import BackendName, JobState
     from orchestrator.settings import Settings
     from orchestrator.views.explanation import Surroundings
     from orchestrator.views.status import SupervisorView
@@ -106,12 +107,24 @@ def _surroundings(store: Store, settings: Settings, detail: Detail, silent: str)
         progress=collect.progress_of(store, detail, at),
         silent=silent,
         odd=(
+            *_lab(store, settings, state, backend),
             *(f"{one.path} is passed over: {one.why}" for one in odd),
             *_missing(store, detail),
             *_upgrades(store, detail),
             *_secrets(settings, detail, supervisor),
         ),
     )
+
+
+def _lab(store: Store, settings: Settings, state: JobState, backend: BackendName | None) -> list[str]:
+    """What is wrong with the lab whose SLURM has the job, or shall have it."""
+    from jobs.words import BackendName, JobState
+    from orchestrator.supervision.machines import lab_trouble
+
+    if backend is not BackendName.SLURM or state not in (JobState.QUEUED, JobState.SUBMITTED, JobState.RUNNING):
+        return []
+    wrong = lab_trouble(store.root, settings)
+    return [wrong] if wrong else []
 
 
 def _silences(store: Store, settings: Settings, details: Sequence[Detail]) -> dict[int, str]:

@@ -79,6 +79,22 @@ def enter_lab(root: Path, settings: Settings) -> None:
         os.environ["PATH"] = os.pathsep.join([*folders, str(lab.programs)])
 
 
+def lab_trouble(root: Path, settings: Settings) -> str:
+    """Why the store's lab takes and starts no jobs now, in a sentence with the mend; '' where it does or is none.
+
+    SLURM's commands, which then hang, are not asked: a few connections, of two seconds at most.
+    """
+    try:
+        lab = lab_of(root, settings)
+    except OrchError as error:
+        return str(error)
+    if lab is None:
+        return ""
+    from slurm.lab.controllers import trouble
+
+    return trouble(lab)
+
+
 def slurm_is_here() -> bool:
     """Whether this host is set up as a SLURM client: its commands, and a configuration that they will find.
 

@@ -75,8 +75,11 @@ def status_view(
     store: Store, settings: Settings, study: str | None, *, limit: int | None, size: tuple[int, int]
 ) -> view.StatusView:
     """What `orch status` shows: so many jobs, or as many as fit in (columns, lines) of a terminal. Raises BadInput."""
+    from orchestrator.supervision.machines import lab_trouble
+
     now = files.now()
     space = room.look(store.root, settings.store.quota)
+    lab = lab_trouble(store.root, settings)
     with store.read() as connection:
         name = study_of(connection, study, settings)
         counts = jobs.counts(connection, name)
@@ -89,6 +92,7 @@ def status_view(
         notes = [
             *(told_by_supervisor(store, counts) if alive else ()),
             *_silent_hosts(store, settings, counts, now),
+            lab if counts[JobState.QUEUED] + counts[JobState.SUBMITTED] + counts[JobState.RUNNING] else "",
             view.supervisor_note(counts, len(blocked) - sum(one.behind for one in flocks if one.failed) + vain, held),
             view.blocked_note(blocked, {job for job, roots in blocked.items() if set(roots) <= failed}),
             *(restraints.flock_note(canary) for canary in flocks),
