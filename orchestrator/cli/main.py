@@ -28,6 +28,7 @@ COMMANDS = {
     "drop": "Take results out of every table, with a reason.",
     "keep": "Take a drop back.",
     "table": "Mean±std tables like Table 2.",
+    "compare": "Is A better than B, and what could n have shown?",
     "plot": "Figures 1-8, curves, pareto front, gantt.",
     "report": "One self-contained page with tables and figures.",
     "supervise": "Dispatch and watch in the foreground (tmux, systemd).",

@@ -9,7 +9,8 @@ import click
 
 from orchestrator.cli.options import open_store, store_option, study_option
 
-GENERAL = ("bars", "box", "scatter", "heatmap")
+GENERAL = ("bars", "box", "scatter", "heatmap", "forest", "paired", "profile")
+COMPARING = ("forest", "paired", "profile")
 
 
 @click.command()
@@ -25,6 +26,7 @@ GENERAL = ("bars", "box", "scatter", "heatmap")
 @click.option("--y", "y_key", help="Of these: the number to show.")
 @click.option("--hue", help="Of these and curves: a parameter told apart by colour (heatmap: its lines).")
 @click.option("--facet", help="Of these: a parameter with a panel for each value.")
+@click.option("--baseline", help="Of forest and paired: compare the others with this group, like lr=0.1.")
 @click.option("--lang", default="en", show_default=True, help="Language of its words: en or ja.")
 @study_option
 @store_option
@@ -39,6 +41,7 @@ def command(
     y_key: str | None,
     hue: str | None,
     facet: str | None,
+    baseline: str | None,
     lang: str,
     study: str | None,
     store_path: Path | None,
@@ -52,17 +55,20 @@ def command(
     graph, alpha  of the chosen jobs         curves  learning curves with a band over seeds
     pareto  accuracy against parameters      gantt  executions by node, with causes
     bars, box, scatter, heatmap              any number over any parameters
+    forest, paired, profile                  what 'orch compare' says (--facet: tasks)
 
     \b
     Example:
       orch plot fig1 --out fig1.pdf
       orch plot curves --filter kind=random-baseline --out curves.svg
       orch plot bars --x lr --y acc --hue opt
+      orch plot forest --x lr --y acc --baseline lr=0.1
     """
     from difflib import get_close_matches
 
     from jobs.errors import BadInput
     from orchestrator.figures import FIGURES, FORMATS, Axes, draw
+    from orchestrator.report.compared import named
     from orchestrator.report.gathering import figure_data
     from orchestrator.tables.words import language
     from orchestrator.views.collect import study_of
@@ -85,7 +91,9 @@ def command(
     for option, given in asked.items():
         if given and option not in allowed:
             raise BadInput(f"{option} says nothing to '{figure}': it is for {', '.join(GENERAL)}")
-    axes = Axes(x=x_key or "", y=y_key or "", hue=hue or "", facet=facet or "")
+    if baseline and figure not in COMPARING:
+        raise BadInput(f"--baseline says nothing to '{figure}': it is for {', '.join(COMPARING)}")
+    axes = Axes(baseline=named(baseline), x=x_key or "", y=y_key or "", hue=hue or "", facet=facet or "")
     data = figure_data(
         store, name, figure, filters=filters, jobs=jobs, epochs=epochs, metric=metric or y_key, axes=axes
     )

@@ -86,19 +86,19 @@ def command(
     else:
         table = Plain(store, name, filters, stats, chosen, metrics, show)
     if out is not None:
-        _write(out, table.text(format))
+        write_file(out, table.text(format))
         click.echo(f"wrote {out}", err=True)
         for name, more in table.beside(format).items():
             own = out.with_name(f"{out.stem}-{name}{out.suffix}")
-            _write(own, more)
+            write_file(own, more)
             click.echo(f"wrote {own}", err=True)
     if as_json:
         click.echo(text.json(table.text("json")), nl=False)
     elif out is None:
-        _show(table)
+        show_table(table)
 
 
-def _show(table: Output) -> None:
+def show_table(table: Output) -> None:
     from orchestrator.views.grid import terminal
     from orchestrator.views.tables import console
 
@@ -107,7 +107,7 @@ def _show(table: Output) -> None:
         out.print(terminal(grid, out.width))
 
 
-def _write(out: Path, text: str) -> None:
+def write_file(out: Path, text: str) -> None:
     from jobs.files import publish
 
     try:

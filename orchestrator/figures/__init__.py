@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from jobs.errors import BadInput
 from jobs.files import publish
-from orchestrator.figures import alpha, curves, gantt, general, graph, scatter
+from orchestrator.figures import alpha, compared, curves, gantt, general, graph, scatter
 from orchestrator.figures.data import AlphaMap, Axes, FigureData, NothingToDraw, alpha_maps
 from orchestrator.figures.speech import translate
 from orchestrator.figures.style import fit, save, styled
@@ -36,12 +36,15 @@ FIGURES: Mapping[str, tuple[str, Callable[[FigureData], Figure]]] = {
     "box": ("the spread over seeds of any study", general.boxes),
     "scatter": ("the seeds of any study against a parameter or another number", general.scatter),
     "heatmap": ("means over two parameters", general.heatmap),
+    "forest": ("differences with intervals, and what n could have shown", compared.forest),
+    "paired": ("pairs of seeds, joined", compared.paired),
+    "profile": ("the share of runs above a score, for each group", compared.profiles),
     "pareto": ("the Pareto front of accuracy and parameters", scatter.pareto),
     "gantt": ("executions by node, with causes", gantt.gantt),
 }
 """Name → (what it shows, how it is drawn)."""
 FORMATS = ("png", "svg", "pdf")
-GENERAL = frozenset({"bars", "box", "scatter", "heatmap"})
+GENERAL = frozenset({"bars", "box", "scatter", "heatmap", "profile"})
 """Whose legends are a parameter's values."""
 
 

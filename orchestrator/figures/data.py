@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from db.rows import Curve, ResultRow, Span
 from jobs.errors import BadInput
@@ -43,6 +43,8 @@ class Axes:
     y: str = ""
     hue: str = ""
     facet: str = ""
+    baseline: Mapping[str, str] = field(default_factory=dict)
+    """Of comparisons: the group that the others are compared with."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.figures.data import FigureData, NothingToDraw
 from orchestrator.figures.style import BLACK, GREY, MARKERS, METHODS, canvas, colour, title, whole_numbers, words
-from orchestrator.tables.cells import ACCURACY, Cell
+from orchestrator.tables.cells import ACCURACY
+from orchestrator.tables.clouds import Cloud, Training, clouds, distinct
 from orchestrator.tables.keys import number
 from orchestrator.tables.regression import Line, regress
 from orchestrator.tables.statistics import deviation, mean
 from orchestrator.tables.table2 import BASELINE, RANDOM, Row, build
-from orchestrator.tables.words import row_name, variant_text
+from orchestrator.tables.words import row_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,26 +26,6 @@ UNITS = {"params_m": "points per M", "shortcuts": "points per shortcut"}
 NO_ARCHITECTURE = frozenset({"search", "evolve", "evolve-step"})
 """A search's accuracy is that of its supernet, with all shortcuts at once; a step of the evolution only repeats its
 best individual's."""
-
-
-Search = tuple[str, int | str]
-"""What a point's draw is named by: its search where that is known, else its seed."""
-Training = tuple[Search, Hashable]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cloud:
-    """The architectures of one cell: x and accuracy of each."""
-
-    name: str
-    method: str
-    series: str
-    """The method with what tells its rows apart ('A', 'A, pretrained'): one line each."""
-    random: bool
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    trainings: tuple[Training, ...]
-    """Which training each point is: read-outs of a search that found the same architecture are one."""
 
 
 def parameters(data: FigureData) -> Figure:
@@ -107,29 +87,6 @@ def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     for x, y in sorted(set(points), key=lambda point: (point[0], -point[1])):
         if not found or y > found[-1][1]:
             found.append((x, y))
-    return found
-
-
-def clouds(rows: Sequence[Row], metric: str) -> list[Cloud]:
-    """The cells of Table 2 as points, searched ones and their matched random ones."""
-    found = []
-    for row in rows:
-        for cell, random in ((row.cell, row.architecture == RANDOM), (row.random, True)):
-            points = _points(cell, metric)
-            if points:
-                trainings, x, y = zip(*points, strict=True)
-                series = ", ".join(part for part in (row.architecture, variant_text(row)) if part)
-                found.append(
-                    Cloud(
-                        name=row_name(row),
-                        method=row.architecture,
-                        series=series,
-                        random=random,
-                        x=x,
-                        y=y,
-                        trainings=trainings,
-                    )
-                )
     return found
 
 
@@ -249,29 +206,6 @@ def slope_text(line: Line, unit: str) -> str:
 
 def _short(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def _points(cell: Cell | None, metric: str) -> list[tuple[Training, float, float]]:
-    """(training, x, accuracy) of each architecture of a cell."""
-    found: list[tuple[Training, float, float]] = []
-    for unit in cell.units if cell is not None else ():
-        one, accuracy = unit.value(metric), unit.value(ACCURACY)
-        if one is None or accuracy is None:
-            continue
-        search: Search = ("seed", unit.seed) if unit.search is None else ("search", unit.search)
-        row = unit.rows[0]
-        found.append(((search, (one, accuracy) if row.edges is None else row.edges), one, accuracy))
-    return found
-
-
-def distinct(found: Sequence[Cloud]) -> tuple[list[float], list[float], list[Search]]:
-    """x, accuracy and search of every distinct training of these clouds; of one trained in several, the mean."""
-    points: dict[Training, list[tuple[float, float]]] = {}
-    for cloud in found:
-        for training, *point in zip(cloud.trainings, cloud.x, cloud.y, strict=True):
-            points.setdefault(training, []).append((point[0], point[1]))
-    x = [mean([one for one, _ in same]) for same in points.values()]
-    return x, [mean([one for _, one in same]) for same in points.values()], [search for search, _ in points]
 
 
 def _marker(row: Row, epochs: Sequence[int]) -> str:

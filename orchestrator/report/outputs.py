@@ -70,7 +70,7 @@ class Plain(Output):
         self.stats = [statistics.compute(table) for table in self.tables] if stats else None
         self.with_stats = stats
         self.lang: Language = lang
-        asked = _split(metrics, "--metric") if metrics else None
+        asked = split(metrics, "--metric") if metrics else None
         programs = default.parts(default.beside_table2(rows) if house else rows)
         chosen = [part if asked is None else replace(part, metrics=asked, left_out=0) for part in programs]
         self.others = [
@@ -78,7 +78,7 @@ class Plain(Output):
             for part in chosen
             for found in (part.table(),)
         ]
-        self.show = cast(list[Show], _split(show or "mean", "--show"))
+        self.show = cast(list[Show], split(show or "mean", "--show"))
 
     def text(self, format: str) -> str:
         from orchestrator.tables import groupstats
@@ -225,15 +225,15 @@ class Grouped(Output):
         rows = _rows(store, study, ())
         self.grouped = generic.group(
             rows,
-            _split(by, "--by"),
-            _split(metrics, "--metric") if metrics else default.metrics(rows),
+            split(by, "--by"),
+            split(metrics, "--metric") if metrics else default.metrics(rows),
             filters,
             epoch=cast(Epoch, source),
             curves=curves,
         )
         everything = _all_rows(store, study, filters)
-        self.grouped = replace(self.grouped, notes=(*self.grouped.notes, *notes(everything, _split(by, "--by"))))
-        self.show = cast(list[Show], _split(show or "mean", "--show"))
+        self.grouped = replace(self.grouped, notes=(*self.grouped.notes, *notes(everything, split(by, "--by"))))
+        self.show = cast(list[Show], split(show or "mean", "--show"))
         self.wide = wide
         self.stats = stats
         self.lang: Language = lang
@@ -255,7 +255,7 @@ class Grouped(Output):
         return grouped_grids(self.grouped, self.show, self.wide, self.stats, self.lang)
 
 
-def _split(text: str, option: str) -> list[str]:
+def split(text: str, option: str) -> list[str]:
     """`a,b`; a name with a comma in it stands in quotes. Raises BadInput."""
     found = [str(unquoted(part)) for part in parts(text)]
     if not all(found):

@@ -24,7 +24,7 @@ def baselines(grouped: Grouped, layout: Layout) -> list[int]:
     found = [
         index
         for index, group in enumerate(grouped.groups)
-        if all(_is(group.keys[place], layout.baseline[name]) for name, place in places.items())
+        if all(is_value(group.keys[place], layout.baseline[name]) for name, place in places.items())
     ]
     return found if _rows(grouped, layout, found) <= 1 else []
 
@@ -41,7 +41,8 @@ def _rows(grouped: Grouped, layout: Layout, members: Sequence[int]) -> int:
     return max(map(len, found.values()), default=0)
 
 
-def _is(found: Any, wanted: str) -> bool:
+def is_value(found: Any, wanted: str) -> bool:
+    """Whether a key has the value that a person wrote, in quotes or without."""
     bare = unquoted(wanted)
     return known_as(found) in (known_as(bare), known_as(Name(bare)))
 
@@ -103,7 +104,7 @@ def notes(grouped: Grouped, layout: Layout, members: Sequence[int]) -> list[str]
 
 
 def _has(grouped: Grouped, keys: Sequence[Any], name: str, wanted: str) -> bool:
-    return name in grouped.by and _is(keys[grouped.by.index(name)], wanted)
+    return name in grouped.by and is_value(keys[grouped.by.index(name)], wanted)
 
 
 def records(grouped: Grouped, members: Collection[int]) -> list[dict[str, object]]:

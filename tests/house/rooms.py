@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("slurm/testcluster",),
     ("orchestrator",),
     ("orchestrator/code", "orchestrator/tables", "orchestrator/exchange", "orchestrator/studyfile"),
+    ("orchestrator/comparison",),
     ("orchestrator/supervision", "orchestrator/figures", "orchestrator/tracking"),
     ("orchestrator/submitting", "orchestrator/views", "orchestrator/report"),
     ("orchestrator/upkeep",),

@@ -30,6 +30,7 @@ from orchestrator.figures import (
     graph,
     scatter,
 )
+from orchestrator.tables import clouds as points
 from orchestrator.tables.regression import regress
 from orchestrator.tables.table2 import build
 from tests.helpers import plausible
@@ -121,9 +122,9 @@ def test_one_training_is_one_point_and_two_searches_have_no_band() -> None:
     assert not [one for one in drawn.axes[0].collections if isinstance(one, PolyCollection)]
     three = [row for row in plausible.study_rows(3) if row.config.get("method") == "A"]
     assert "no interval" not in words(scatter.shortcuts(replace(data(), rows=three)))
-    found = scatter.clouds(build(three).rows, "shortcuts")
+    found = points.clouds(build(three).rows, "shortcuts")
     searched = [cloud for cloud in found if not cloud.random]
-    assert len(scatter.distinct(searched)[0]) == 9
+    assert len(points.distinct(searched)[0]) == 9
     same = [  # every read-out of a search found what its first one had found: three jobs, one training
         replace(row, edges=first.edges, metrics=first.metrics)
         for row in three
@@ -131,8 +132,8 @@ def test_one_training_is_one_point_and_two_searches_have_no_band() -> None:
         for first in three
         if first.kind == "evaluate" and (first.seed, first.config["search_epoch"]) == (row.seed, 50)
     ]
-    clouds = scatter.clouds(build(same).rows, "shortcuts")
-    x, y, searches = scatter.distinct(clouds)
+    clouds = points.clouds(build(same).rows, "shortcuts")
+    x, y, searches = points.distinct(clouds)
     assert len(x) == len(y) == len(set(searches)) == 3 and len(clouds) == 3
     figure = scatter.shortcuts(replace(data(), rows=same))
     marks = [one for one in figure.axes[0].collections if isinstance(one, PathCollection)]
