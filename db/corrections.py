@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection
 
+from jobs.metrics import RULE
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unchecked:
-    """A result that no present rule has looked at, and where its execution lies."""
+    """A result that the present rule has not looked at, and where its execution lies."""
 
     job: int
     kind: str
@@ -21,6 +23,9 @@ class Unchecked:
     """The execution's id in the database."""
     metrics: Mapping[str, float | None]
     flags: Mapping[str, str]
+    rule: int
+    files: bool
+    """Whether its job declares result files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +42,17 @@ class Corrected:
 
 def any_unchecked(connection: Connection) -> bool:
     """Whether there is any; one look into an index."""
-    return bool(connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM result WHERE rule = 0)").scalar_one())
+    return bool(connection.exec_driver_sql(f"SELECT EXISTS (SELECT 1 FROM result WHERE rule < {RULE})").scalar_one())
 
 
 def unchecked(connection: Connection) -> list[Unchecked]:
     """All of them, in order of job."""
     rows = connection.exec_driver_sql(
-        "SELECT r.job_id, j.kind, a.number, e.name, r.metrics, r.flags, e.id FROM result r "
+        "SELECT r.job_id, j.kind, a.number, e.name, r.metrics, r.flags, e.id, r.rule, "
+        "json_array_length(l.text, '$.options.result_files') FROM result r "
         "JOIN job j ON j.id = r.job_id JOIN execution e ON e.id = r.execution_id "
-        "JOIN attempt a ON a.id = e.attempt_id WHERE r.rule = 0 ORDER BY r.job_id"
+        "JOIN attempt a ON a.id = e.attempt_id JOIN launch l ON l.id = j.launch_id "
+        f"WHERE r.rule < {RULE} ORDER BY r.job_id"
     )
     return [
         Unchecked(
@@ -56,6 +63,8 @@ def unchecked(connection: Connection) -> list[Unchecked]:
             metrics=msgspec.json.decode(row[4]),
             flags=msgspec.json.decode(row[5]),
             row=row[6],
+            rule=row[7],
+            files=bool(row[8]),
         )
         for row in rows
     ]

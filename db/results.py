@@ -17,6 +17,7 @@ from db.jobs import blocked
 from db.launching import Origin
 from db.rows import Curve, ResultRow, Span
 from db.text import parse_time
+from jobs.records import NO_PLACE
 from jobs.reported import Declared
 from jobs.words import JobState
 
@@ -212,8 +213,9 @@ def curves(connection: Connection, study: str, kinds: Sequence[str] = ()) -> lis
     """The per-epoch numbers of a study's jobs, of those kinds."""
     where = f"AND j.kind IN ({','.join('?' * len(kinds))})" if kinds else ""
     jobs = connection.exec_driver_sql(
-        "SELECT j.id, j.kind, j.seed, c.text AS config, json_extract(l.text, '$.label') AS label FROM job j "
-        "JOIN config c ON c.id = j.config_id JOIN launch l ON l.id = j.launch_id "
+        "SELECT j.id, j.kind, j.seed, c.text AS config, json_extract(l.text, '$.label') AS label, r.metrics, "
+        "r.original FROM job j JOIN config c ON c.id = j.config_id JOIN launch l ON l.id = j.launch_id "
+        "LEFT JOIN result r ON r.job_id = j.id "
         f"WHERE j.study_id = (SELECT id FROM study WHERE name = ?) AND j.state != 'cancelled' "
         f"AND j.dropped IS NULL {where} ORDER BY j.id",
         (study, *kinds),
@@ -230,10 +232,25 @@ def curves(connection: Connection, study: str, kinds: Sequence[str] = ()) -> lis
                     config=msgspec.json.decode(item.config),
                     label=item.label or "",
                     points=tuple(metrics_of(connection, execution)),
-                    last=last_of(connection, execution),
+                    last=_as_corrected(last_of(connection, execution), item.metrics, item.original),
                 )
             )
     return found
+
+
+def _as_corrected(
+    last: dict[str, tuple[int, float | None]], metrics: str | None, original: str | None
+) -> dict[str, tuple[int, float | None]]:
+    """The newest lines, with what a correction took from a line that has no place on the curve."""
+    if metrics is None or original is None:
+        return last
+    before, after = msgspec.json.decode(original), msgspec.json.decode(metrics)
+    changed = {
+        name: (NO_PLACE, value)
+        for name, value in after.items()
+        if (was := last.get(name, (NO_PLACE, None))[1]) == before.get(name) and was != value
+    }
+    return {**last, **changed}
 
 
 def spans(connection: Connection, study: str) -> list[Span]:

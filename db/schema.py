@@ -9,7 +9,7 @@ from db import supervising as supervising  # its tables belong to the same metad
 from db.base import Table as Table
 from jobs.words import AttemptState, BackendName, Cause, JobState
 
-VERSION = "0009"
+VERSION = "0010"
 """The newest migration: what `alembic_version` of an up-to-date store holds."""
 
 
@@ -280,7 +280,7 @@ class Result(Table):
     """The numbers that were accepted, where they were corrected since."""
     __table_args__ = (
         Index("result_accuracy", "config_id", "test_accuracy"),
-        Index("result_unchecked", "job_id", sqlite_where=text("rule = 0")),
+        Index("result_unchecked", "job_id", sqlite_where=text("rule < 2")),
     )
 
 

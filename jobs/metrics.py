@@ -13,8 +13,10 @@ from typing import Any
 
 from jobs.records import NO_PLACE, MetricLine
 
-RULE = 1
-"""The number of the rule above. Results that were taken by an older one are read again (`orch correct`)."""
+RULE = 2
+"""The number of the rule above. Results that were taken by an older one are read again (`orch correct`): by 0 an older
+number counted where the newest was not finite, by 1 where the newest line had no epoch that can be placed. The index
+`result_unchecked` (db/schema.py) holds this number too."""
 PLACE = frozenset({"epoch", "epochs"})
 """Names in a metric line that say where it stands; they are no metrics there."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jobs.files import LONGEST_LINE, names, open_regular, read_bytes, read_lines
-from jobs.metrics import RULE, last_values
+from jobs.metrics import RULE, last_values, line_numbers, numbers
 from jobs.node.reports import read_object
+from jobs.numbers.source import place
 from jobs.records import MetricLine, Outcome
 
 LINES, RESULT, RELAYED = "user_metrics.jsonl", "result.json", "metrics.jsonl"
@@ -19,12 +21,72 @@ PROGRAMS = frozenset({"command"})
 """Kinds whose numbers are taken from what a program wrote; the others say their result themselves."""
 
 
-def accepted(kind: str, outcome: Outcome, folder: Path) -> tuple[dict[str, float | None], int]:
-    """The numbers of a success and the rule by which they were taken; an older worker's are read again."""
+@dataclass(frozen=True, kw_only=True)
+class Recount:
+    """What the files of an execution say of its numbers by the present rule."""
+
+    values: dict[str, float | None]
+    doubtful: list[str] = field(default_factory=list)
+    """Metrics whose number stays as it was taken: nobody can tell any more which way gave it."""
+
+
+def accepted(kind: str, outcome: Outcome, folder: Path, *, files: bool) -> tuple[dict[str, float | None], int]:
+    """The numbers of a success and the rule by which they were taken; an older worker's are read again.
+
+    `files`: whether the job declares result files, which count more than lines.
+    """
     if outcome.rule >= RULE or kind not in PROGRAMS:
         return outcome.result, RULE
-    found = recount(folder, outcome.result)
-    return (outcome.result, outcome.rule) if found is None else (found, RULE)
+    found = again(folder, outcome.result, outcome.rule, files=files)
+    return (outcome.result, outcome.rule) if found is None or found.doubtful else (found.values, RULE)
+
+
+def again(folder: Path, taken: Mapping[str, float | None], rule: int, *, files: bool) -> Recount | None:
+    """What was `taken` by an older rule, by the present one; None where the files that tell are gone or unreadable."""
+    if rule > 0:
+        return _placed_or_not(folder, taken, files=files)
+    found = recount(folder, taken)
+    return None if found is None else Recount(values=found)
+
+
+def _placed_or_not(folder: Path, taken: Mapping[str, float | None], *, files: bool) -> Recount | None:
+    """Rule 1 skipped lines whose epoch is none. Where such a line is the newest that names a metric, it counts.
+
+    Patterns, event files and lines with an epoch were read as they are now, so nothing else is looked at.
+    """
+    there = set(names(folder))
+    if not there:
+        return None
+    if LINES not in there:
+        return Recount(values=dict(taken))
+    newest: dict[str, float | None] = {}
+    placed: dict[str, float | None] = {}
+    skipped: set[str] = set()
+    try:
+        result = read_object(read_bytes(folder / RESULT)) if RESULT in there else {}
+        if result is None:
+            return None
+        for line in _objects(folder / LINES):
+            found = line_numbers(line, newest)
+            newest.update(found)
+            if place(line.get("epoch", 0)) is None:
+                skipped.update(found)
+            else:
+                skipped.difference_update(found)
+                placed.update(line_numbers(line, placed))
+    except OSError:
+        return None
+    values, doubtful = dict(taken), []
+    for raw in sorted(skipped - numbers(result, newest).keys()):
+        name = _storable(raw)
+        if name in taken and taken[name] == newest[raw]:
+            continue
+        if files and name in taken:
+            if raw not in placed or placed[raw] == taken[name]:
+                doubtful.append(name)
+            continue  # another number than the lines': a result file gave it, and it counts more
+        values[name] = newest[raw]
+    return Recount(values=values, doubtful=doubtful)
 
 
 def recount(folder: Path, taken: Iterable[str]) -> dict[str, float | None] | None:
@@ -58,11 +120,11 @@ def newest_lines(folder: Path) -> list[MetricLine]:
 
 
 def _objects(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Every whole line that is a JSON object, one at a time: there may be millions."""
+    """Every line that is a JSON object, one at a time: there may be millions. The last may lack its end, as where the
+    program's worker read it."""
     with open_regular(path) as handle:
         while line := handle.readline(LONGEST_LINE):
-            found = read_object(line) if line.endswith(b"\n") else None
-            if found is not None:
+            if (found := read_object(line)) is not None:
                 yield found
 
 

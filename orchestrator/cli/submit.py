@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from orchestrator.cli.terms import LIMITS, TERMS, asked_for
 from orchestrator.jobids import parse, ranges
 
 GRAPH = "table2"
-MOST_IDS = 20
-"""Ids that a sentence names one by one."""
 OWN_OPTION = frozenset(
     {"preset", "argv", "folder", "parameters", "quoted", "name", "stop_signal", "search", "search_epoch", "repeat"}
 )
@@ -152,6 +149,7 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
     from db.place import locate
     from db.store import Store
     from jobs.odd import to_text
+    from orchestrator.cli.ended import say_what_stays
     from orchestrator.settings import load
     from orchestrator.submitting import enqueueing
     from orchestrator.submitting.graph import epochs_of
@@ -216,7 +214,7 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
         return
     store = Store(root)
     say_what_is_damaged(store)
-    _say_what_stays(store, done.ensured.existing, given["as_json"])
+    say_what_stays(store, done.ensured.existing, done.change, as_json=given["as_json"])
     if not given["no_start"]:
         from orchestrator.supervision.starting import ensure_supervisor
 
@@ -278,22 +276,3 @@ def _say(done: Any, study: str, preset: str, given: dict[str, Any], dry: bool) -
             click.echo(f"  {line}")
         if done.more_commands:
             click.echo(f"  … and {done.more_commands} more")
-
-
-def _say_what_stays(store: Any, existing: Sequence[int], as_json: bool) -> None:
-    """A submit makes sure that jobs exist: what was cancelled or has failed is run again by a retry alone."""
-    from db import jobs
-    from jobs.words import JobState
-
-    verbs = {JobState.CANCELLED: ("was cancelled", "were cancelled"), JobState.FAILED: ("failed", "failed")}
-    with store.read() as connection:
-        found = jobs.in_states(connection, existing, list(verbs)) if existing else {}
-    for state, ids in found.items():
-        if ids:
-            several = len(ids) > 1
-            which = " ".join(map(str, ids)) if len(ids) <= MOST_IDS else "ID ..."
-            click.echo(
-                f"{'jobs' if several else 'job'} {ranges(ids)} {verbs[state][several]} before: 'orch retry {which}' "
-                f"runs {'them' if several else 'it'} again",
-                err=as_json,
-            )

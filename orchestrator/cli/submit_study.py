@@ -46,6 +46,7 @@ def study_command(path: str) -> click.Command:
 def _submit(context: click.Context, path: Path, given: dict[str, Any]) -> None:
     from db.place import locate
     from db.store import Store
+    from orchestrator.cli.ended import say_what_stays
     from orchestrator.settings import load
     from orchestrator.studyfile.reading import read
     from orchestrator.submitting import layouts, misspellings, study
@@ -75,6 +76,8 @@ def _submit(context: click.Context, path: Path, given: dict[str, Any]) -> None:
     if dry or store is None:
         return
     say_what_is_damaged(store)
+    for one in (result for experiment in made for result in experiment.results):
+        say_what_stays(store, one.ensured.existing, one.change, as_json=given["as_json"])
     _say_what_is_left_out(study.left_out(store, base.study, made), path, given["as_json"])
     if not given["no_start"]:
         from orchestrator.supervision.starting import ensure_supervisor
@@ -116,6 +119,7 @@ def _terms(experiment: Experiment) -> tuple[Asked, dict[str, Any]]:
 
 
 def _say(made: Sequence[Made], study: str, as_json: bool, dry: bool) -> None:
+    from orchestrator.submitting.newterms import words
     from orchestrator.views.words import plural
 
     created = [job for one in made for job in one.ensured.created]
@@ -128,6 +132,10 @@ def _say(made: Sequence[Made], study: str, as_json: bool, dry: bool) -> None:
         new, old = one.ensured.created, one.ensured.existing
         text = f"  {one.experiment.name}: {plural(len(one.ensured.ids), 'job')}, {len(new)} new"
         click.echo(text + (f" ({ranges(new)})" if new and not dry else "") + (f", {len(old)} there" if old else ""))
+        for result in one.results:
+            if result.changed.jobs:
+                ids, how = ranges(result.changed.jobs), words(result.change)
+                click.echo(f"    {'would change' if dry else 'changed'} how job {ids} is run: {how}")
         for remark in dict.fromkeys(remark for result in one.results for remark in result.remarks):
             click.echo(f"    {remark}")
         lines = [line for result in one.results for line in result.commands]

@@ -27,7 +27,7 @@ from jobs.odd import to_text
 from jobs.resources import Asked
 from jobs.words import FINAL, BackendName
 from orchestrator import terms, text
-from orchestrator.code import mentions, plugins
+from orchestrator.code import mentions, plugins, scripts
 from orchestrator.code.snapshots import holding
 from orchestrator.settings import Settings, Slurm
 from orchestrator.studyfile.points import check_jobs
@@ -143,12 +143,19 @@ def _submit(store: Store, settings: Settings, request: Request, place: Place, *,
     amount = sum(len(order.seeds) for order in orders)
     notes += mentions.no_program(argv, os.environ, place.cwd)
     notes += reporting.remarks(request.reported, amount, live=request.live)
+    setup = backend.value == BackendName.SLURM and bool(settings.slurm.setup)
+    lost = scripts.missing(argv, place.cwd, kept=not request.live, setup=setup)
+    if lost is not None and not lost.certain:
+        notes.append(lost.sentence)
     with store.read() as connection:
         for number in request.after_jobs:
             jobs.get(connection, number)
         same = program.of_version_1(connection, request.study, place)
-    if dry_run:
+    if dry_run or (lost is not None and lost.certain):
         done = _enqueue(store, request, values, orders, launch, same, dry_run=True)
+        if lost is not None and lost.certain and done.ensured.created:
+            raise BadInput(lost.sentence)
+    if dry_run:
         lines = program.command_lines(orders, done.ensured, FIRST_COMMANDS, request.after)
         rest = len(done.ensured.ids) - len(lines)
         return replace(done, unused=unused, remarks=(*done.remarks, *notes), commands=tuple(lines), more_commands=rest)

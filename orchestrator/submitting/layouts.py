@@ -14,6 +14,7 @@ from db.studytables import layouts
 from jobs.errors import BadInput
 from jobs.files import now
 from jobs.kind import kind_named
+from jobs.metrics import PLACE
 from orchestrator.studyfile.points import Point
 from orchestrator.studyfile.reading import Experiment
 from orchestrator.tables import arguments, filters
@@ -44,7 +45,9 @@ def check(path: Path, tables: Iterable[Layout], swept: Swept) -> None:
         _check_labels(place, layout, own)
         for words in layout.filters:
             try:
-                filters.parse(words, have).check(())
+                one = filters.parse(words, have | {name for experiment, _ in own for name in experiment.metrics})
+                one.check(())
+                _check_filter(one, own)
             except BadInput as error:
                 raise BadInput(f"{place}, filter: {error}") from None
         if layout.baseline:
@@ -85,6 +88,18 @@ def _check_values(place: str, layout: Layout, own: Swept) -> None:
                 raise BadInput(f"{place}, {where}: {name} is never {one}: {nearest(one, shown)}")
 
 
+def _check_filter(one: filters.Filter, own: Swept) -> None:
+    """One that keeps nothing is a slip, where every job's value is known: a parameter or an experiment. BadInput."""
+    points = list(_jobs(own))
+    values = [_value(one.key, *point) for point in points]
+    if not points or any(value is None and not _lacks(one.key, *at) for value, at in zip(values, points, strict=True)):
+        return
+    have = {known_as(value): value for value in values if value is not None}
+    if have and not any(one.holds(value) for value in values):
+        shown = sorted({str(value) for value in have.values()})
+        raise BadInput(f"{one.key}{one.sign}{one.wanted} keeps no job: {nearest(one.wanted, shown)}")
+
+
 def _check_labels(place: str, layout: Layout, own: Swept) -> None:
     """Two that are called alike would be two rows or columns that look alike."""
     for name, labels in layout.values.items():
@@ -97,12 +112,13 @@ def _check_labels(place: str, layout: Layout, own: Swept) -> None:
         }
         _check_apart(f"{place}, values", f"{name} ", called)
     units = {name: str(about.get("unit", "")) for one, _ in own for name, about in one.metrics.items()} | layout.units
+    declared = {name: str(about.get("label") or name) for one, _ in own for name, about in one.metrics.items()}
+    said = declared | layout.labels
     hidden = {name for one, _ in own for name in one.metrics if layout.metrics and name not in layout.metrics}
-    named = dict.fromkeys((*layout.labels, *layout.rows, *layout.columns, *layout.metrics))
+    reported = layout.metrics or [name for one, _ in own for name in one.metrics if name not in PLACE]
+    named = dict.fromkeys((*layout.labels, *layout.rows, *layout.columns, *reported))
     shown = [name for name in named if name not in hidden or name in (*layout.rows, *layout.columns)]
-    _check_apart(
-        f"{place}, labels", "", {name: layout.labels.get(name, name) for name in shown}, {**units, METRIC: METRIC}
-    )
+    _check_apart(f"{place}, labels", "", {name: said.get(name, name) for name in shown}, {**units, METRIC: METRIC})
 
 
 def _check_apart(place: str, whose: str, called: Mapping[str, str], units: Mapping[str, str] | None = None) -> None:

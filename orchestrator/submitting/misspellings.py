@@ -14,7 +14,8 @@ from orchestrator.tables.keys import ALIASES, ATTRIBUTES, DERIVED, likely
 
 
 def found(store: Store | None, study: str, tables: Iterable[Layout], swept: Swept) -> list[str]:
-    """One sentence for each name that nobody declares or has reported, and that is like one that somebody did."""
+    """One sentence for each name that nobody declares or has reported, and that is like one that somebody did, or that
+    a filter rests on."""
     reported: set[str] | None = None
     said = []
     for layout in tables:
@@ -36,9 +37,14 @@ def found(store: Store | None, study: str, tables: Iterable[Layout], swept: Swep
                 if reported is None:
                     reported = _reported(store, study)
                 near = None if name in reported else likely(name, declared | reported | told(own) - {METRIC})
+                where = f"[experiment.table] of '{layout.experiment}'" if layout.experiment else "[table]"
                 if near is not None:
-                    where = f"[experiment.table] of '{layout.experiment}'" if layout.experiment else "[table]"
                     said.append(f"warning: {where}, {key}: nothing reports '{name}' yet: did you mean '{near}'?")
+                elif key == "filter" and name not in reported:
+                    said.append(
+                        f"warning: {where}, filter: no job is given '{name}' and none has reported it yet: until one "
+                        "does, 'orch table' refuses the filter"
+                    )
     return said
 
 

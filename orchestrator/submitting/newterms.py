@@ -23,7 +23,7 @@ from jobs.errors import BadInput
 from jobs.kind import kind_named
 from jobs.launchers import LAUNCHER, PER_NODE
 from jobs.resources import Resources
-from jobs.words import FINAL, BackendName, JobState
+from jobs.words import BackendName, JobState
 from orchestrator import terms
 from orchestrator.jobids import ranges
 from orchestrator.submitting import ranks, reporting
@@ -54,7 +54,9 @@ class Given:
         if self.running and at_once:
             told.append(f"job {ranges(self.running)} running: stopped, and goes on from its checkpoint")
         elif self.running:
-            told.append(f"job {ranges(self.running)} running: from its next attempt on ('orch set --now': at once)")
+            ids = ranges(self.running)
+            now = f"'orch set {ids.replace(', ', ' ')} --now' with the same options: at once"
+            told.append(f"job {ids} running: from its next attempt on ({now})")
         return "; ".join(told)
 
 
@@ -170,7 +172,7 @@ def _labels(label: str, existing: Sequence[StoredJob]) -> list[str]:
 def _environments(change: Change, existing: Sequence[StoredJob]) -> list[str]:
     """What is said with --env of finished jobs: what they computed may rest on it."""
     given = {job.id: job.launching.surroundings.given for job in existing if job.launching.surroundings is not None}
-    over = [job for job in existing if job.state in FINAL and job.id in given]
+    over = [job for job in existing if job.state is JobState.SUCCEEDED and job.id in given]
     kept = [job for job in over if {**given[job.id], **change.env} != given[job.id]]
     if not kept:
         return []

@@ -271,17 +271,25 @@ def about_existing(store: Store, ensured: Ensured, kept: Code, same: Mapping[str
     for name, these in by_code.items():
         before = side(store.layout.code, name)
         how = summary(differences(before, after)) if before is not None else "no longer kept"
-        for ended in (True, False):
-            if ids := [job.id for job in these if (job.state in FINAL) == ended]:
+        for states, anew in _ANEW:
+            if ids := [job.id for job in these if job.state in states]:
                 shown = ranges(ids, MOST_PARTS).replace(", ", " ")
-                anew = f"'orch retry --succeeded {shown}' runs"
-                if not ended:
-                    anew = f"they wait or run; 'orch cancel {shown}', then 'orch retry {shown}' runs"
                 found.append(
-                    f"{len(ids)} of those that existed already have other code ({how}): {anew} them anew, "
+                    f"{len(ids)} of those that existed already have other code ({how}): {anew.format(shown)}, "
                     f"'orch diff {ids[0]} now' shows it"
                 )
     return found
+
+
+_ANEW = (
+    ((JobState.SUCCEEDED,), "'orch retry --succeeded {0}' runs them anew"),
+    ((JobState.FAILED, JobState.CANCELLED), "a retry takes the code as it is now"),
+    (
+        tuple(state for state in JobState if state not in FINAL),
+        "they wait or run; 'orch cancel {0}', then 'orch retry {0}' runs them anew",
+    ),
+)
+"""What runs the jobs of such states with the code as it is now."""
 
 
 def without_labels(values: Mapping[str, Any]) -> tuple[dict[str, Any], str, dict[str, Any]]:

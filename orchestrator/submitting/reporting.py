@@ -14,7 +14,7 @@ from db.jobs import StoredJob
 from jobs.errors import BadInput
 from jobs.metrics import PLACE
 from jobs.numbers import events
-from jobs.reported import MOST_DIGITS, Declared, Reported
+from jobs.reported import MOST_DIGITS, Declared, Reported, title
 from jobs.templates import used
 from orchestrator import text
 from orchestrator.submitting.parameters import FILLED
@@ -111,8 +111,15 @@ def check(reported: Reported, parameters: Collection[str]) -> None:
             f"{TENSORBOARD} needs the package {events.PACKAGE} in orch's own environment: "
             f"pip install 'orch[{events.PACKAGE}]'"
         )
+    called: dict[str, str] = {}
     for name, one in reported.metrics.items():
         _check_name(name, one, parameters)
+        other = called.setdefault(title(name, reported.metrics), name) if name not in PLACE else name
+        if other != name:
+            raise BadInput(
+                f"'{other}' and '{name}' are both called '{title(name, reported.metrics)}', and nobody could tell them "
+                "apart: give each a label of its own"
+            )
     if patterns := {name: one.pattern for name, one in reported.metrics.items() if one.pattern}:
         from jobs.numbers.patterns import compiled
 

@@ -34,7 +34,8 @@ def accept(writer: Writer, attempt: StoredAttempt, success: Seen, at: datetime) 
     assert outcome is not None
     if job.state not in _OPEN or job.generation != attempt.generation:
         return []  # kept as superseded, as ingestion has stored it
-    metrics, rule = recount.accepted(job.kind, outcome, success.folder)
+    files = bool(job.launching.options.get("result_files"))
+    metrics, rule = recount.accepted(job.kind, outcome, success.folder, files=files)
     entry = Accepted(
         job=job.id,
         attempt=attempt.number,

@@ -12,6 +12,8 @@ from orchestrator.tables.grouped import Grouped
 from orchestrator.tables.table2 import DRAWN, SEARCH, TRAINED, Table2
 from orchestrator.tables.varying import by_importance, is_house, program, varying
 
+LONGEST_CAPTION = 60
+"""Of what a program is called above its table."""
 MOST_METRICS = 12
 OF_TABLE_2 = frozenset({TRAINED, DRAWN, SEARCH})
 
@@ -82,7 +84,7 @@ def _part(rows: Sequence[ResultRow], more: str = "") -> Part:
     reported = by_importance(name for row in rows for name in row.metrics)
     names = [_key(name, first.config, reported) for name in varying(_distinct(rows))]
     told = [key for key in ("experiment", "name") if len({getattr(row, _ATTRIBUTE[key]) for row in rows}) > 1]
-    title = (program(first.config) or first.kind) + more
+    title = _caption(program(first.config) or first.kind) + more
     return Part(
         title=title,
         rows=rows,
@@ -90,6 +92,12 @@ def _part(rows: Sequence[ResultRow], more: str = "") -> Part:
         metrics=reported[:MOST_METRICS],
         left_out=max(0, len(reported) - MOST_METRICS),
     )
+
+
+def _caption(text: str) -> str:
+    """The beginning of what runs: code of `sh -c` may go on for lines."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_CAPTION else f"{line[: LONGEST_CAPTION - 1].rstrip()}…"
 
 
 _ATTRIBUTE: Mapping[str, str] = {"experiment": "experiment", "name": "label"}

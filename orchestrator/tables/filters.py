@@ -40,9 +40,10 @@ class Filter:
 
     def keeps(self, row: ResultRow) -> bool:
         """Whether the condition holds. What a job has no value of is neither less nor more than anything."""
-        return self._holds(value(row, self.source or self.key))
+        return self.holds(value(row, self.source or self.key))
 
-    def _holds(self, found: Any) -> bool:
+    def holds(self, found: Any) -> bool:
+        """Whether the condition holds of this value."""
         if self.sign in EQUAL:
             equal = text(found) == self.wanted or any(_equal(found, one) for one in parts(self.wanted))
             return equal == (self.sign == "=")

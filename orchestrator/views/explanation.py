@@ -81,7 +81,7 @@ def explain(detail: Detail, around: Surroundings) -> Explanation:
         why = [*why, restraints.of_the_canary(around.canary)]
     late = around.supervisor.late if around.supervisor is not None else ""
     if late and detail.job.state not in FINAL:
-        why, following = [*why, late], "nothing before the supervisor goes on, or another one takes its place"
+        why, following = [*why, late], _meanwhile(detail, around, following)
     ended = [attempt for attempt in detail.attempts if attempt.state is AttemptState.ENDED]
     evidence: tuple[str, ...] = ()
     if ended and detail.job.state in (JobState.FAILED, JobState.QUEUED, JobState.CANCELLED):
@@ -97,6 +97,32 @@ def explain(detail: Detail, around: Surroundings) -> Explanation:
     )
 
 
+def _meanwhile(detail: Detail, around: Surroundings, following: str) -> str:
+    """What comes next while the supervisor stands still: the machines go on, and what needs a person still does."""
+    job, attempt = detail.job, detail.attempts[-1] if detail.attempts else None
+    if job.state in (JobState.SUBMITTED, JobState.RUNNING) and attempt is not None and attempt.native_id is not None:
+        if job.state is JobState.RUNNING or attempt.backend == BackendName.LOCAL:
+            return "it goes on by itself; its end is taken in when the supervisor goes on, or another one does that"
+        if attempt.phase != HELD:
+            return following
+    flock = around.canary is not None and job.behind == around.canary.job
+    held = around.canary.failed if around.canary is not None and flock else _needs_a_person(detail, around)
+    return following if held else "nothing before the supervisor goes on, or another one takes its place"
+
+
+def _needs_a_person(detail: Detail, around: Surroundings) -> bool:
+    """Whether it waits for what no supervisor ever does."""
+    stopped = around.limits is not None and around.limits.stopped
+    return bool(detail.blocked_by) or (detail.job.state is JobState.QUEUED and stopped)
+
+
+def _alone(around: Surroundings) -> list[str]:
+    """That nobody sends anything, where that is so."""
+    if around.supervisor is not None and around.supervisor.alive:
+        return []
+    return ["no supervisor runs, so nothing is sent: start one with 'orch supervise' (any 'orch submit' does too)"]
+
+
 def _waiting(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
     if detail.blocked_by:
         why = [f"it is blocked behind {plural(len(detail.blocked_by), 'job')}: {listed(detail.blocked_by)}"]
@@ -106,36 +132,35 @@ def _waiting(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
                     f"job {one.id} ({one.kind}, seed {one.seed}) {one.state}: {one_line(one.error or 'no error')}"
                 )
         first = detail.blocked_by[0]
-        return why, f"mend the cause and run 'orch retry {first}': when it succeeds, this job is queued"
+        cancelled = any(one.id == first and one.state is JobState.CANCELLED for one in detail.needs)
+        mend = "" if cancelled else "mend the cause and "
+        return why, f"{mend}run 'orch retry {first}': when it succeeds, this job is queued"
     open_ones = [one for one in detail.needs if one.state is not JobState.SUCCEEDED]
     shown = [f"{one.id} ({one.kind}, {one.state})" for one in open_ones]
-    return [f"it waits for {plural(len(open_ones), 'job')}: {listed(shown)}"], "it is queued when they have succeeded"
+    why = [f"it waits for {plural(len(open_ones), 'job')}: {listed(shown)}"]
+    return [*why, *_alone(around)], "it is queued when they have succeeded"
 
 
 def _queued(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
     job, now = detail.job, around.now
     if around.canary is not None and job.behind == around.canary.job:
-        return restraints.explained(around.canary)
+        why, following = restraints.explained(around.canary)
+        return [*why, *([] if around.canary.failed else _alone(around))], following
     full = restraints.of_study(around.limits)
     if full and around.limits is not None:
         following = (
             restraints.how_on(around.limits) if around.limits.stopped else "it is sent when another one has ended"
         )
-        return [full], following
-    why = []
-    if detail.attempts and detail.job.attempts:
-        last = detail.attempts[-1]
-        if last.decision:
-            why.append(last.decision)
+        return [full, *([] if around.limits and around.limits.stopped else _alone(around))], following
+    last = detail.attempts[-1].decision if detail.attempts and detail.job.attempts else None
+    decided = [last] if last else []
+    why = list(decided)
     if job.not_before is not None and job.not_before > now:
         left = duration((job.not_before - now).total_seconds())
         why.append(f"it is held back until {clock(job.not_before, now)} (in {left}), so that a fault can pass")
     why += around.stopped
-    if around.supervisor is None or not around.supervisor.alive:
-        why.append(
-            "no supervisor runs, so nothing is sent: start one with 'orch supervise' (any 'orch submit' does too)"
-        )
-        return why, "it is sent when a supervisor runs"
+    if alone := _alone(around):
+        return [*why, *alone], "it is sent when a supervisor runs"
     leaving = [attempt for attempt in detail.attempts if attempt.doomed]
     if leaving:
         why.append(
@@ -147,7 +172,9 @@ def _queued(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
     if around.before:
         why.append(f"{plural(around.before, 'queued job')} {'comes' if around.before == 1 else 'come'} before it")
     why += _nodes(around)
-    return why or ["it is next: the supervisor sends it in a moment"], "it is sent as soon as that has passed"
+    if why == decided:
+        return [*why, "it is next"], "the supervisor sends it in a moment"
+    return why, "it is sent as soon as that has passed"
 
 
 def _submitted(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
@@ -166,8 +193,8 @@ def _submitted(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
     why = [f"SLURM has it as job {name} since {since}: {reason}", *_nodes(around)]
     if reasons.needs_a_person(reason):
         return why, (
-            "nothing by itself: SLURM never starts it for that reason; mend it there, or take the job back with "
-            f"'orch cancel {detail.job.id}' and submit it anew"
+            "nothing by itself: SLURM never starts it for that reason; mend it there, or give it other terms with "
+            f"'orch set {detail.job.id}' and options like --time, --partition or --account"
         )
     if attempt.phase == HELD:
         return why, "a job that SLURM held after failed launches is released by orch; a person's hold is left alone"
@@ -230,10 +257,9 @@ def _failed(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
             f"{plural(len(behind), 'job')} {'waits' if len(behind) == 1 else 'wait'} behind it: {listed(behind)}"
         )
     how = f"'orch logs {job.id}' shows what it printed; " if detail.executions else ""
-    return why, (
-        f"nothing more by itself: {how}'orch retry {job.id}' runs it again from the start, "
-        "with --resume from its checkpoint"
-    )
+    kept = any(one.checkpoint_step >= 0 for one in detail.executions)
+    resumed = ", with --resume from its checkpoint" if kept else ""
+    return why, f"nothing more by itself: {how}'orch retry {job.id}' runs it again from the start{resumed}"
 
 
 def _cancelled(detail: Detail, around: Surroundings) -> tuple[list[str], str]:

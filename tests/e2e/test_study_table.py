@@ -176,6 +176,13 @@ def test_a_table_as_the_file_lays_it_out(orch: Orch) -> None:
         ),
         ("[table]", "[table]\nfilter = ['val/acc>x']", "[table], filter: cannot compare val/acc > 'x': only numbers"),
         ("[table]", "[table]\nfilter = ['state=dne']", "[table], filter: there is no state 'dne'"),
+        ("[table]", "[table]\nfilter = ['opt=sdg']", "[table], filter: opt=sdg keeps no job: did you mean 'sgd'?"),
+        ("[table]", "[table]\nfilter = ['opt<3']", "[table], filter: opt<3 keeps no job: known: adam, sgd"),
+        (
+            "digits = 2\n",
+            'digits = 2\n[experiment.metrics.top]\nlabel = "Accuracy"\nunit = "%"\n',
+            "[table], labels: 'val/acc' and 'top' are both called 'Accuracy'",
+        ),
         ("[table]", "[table]\nrow = 1", "[table] has no key 'row': did you mean 'rows'?"),
         ("[table]", "[table]\ndigits = 99", "digits must be from 0 to 12 (got 99)"),
         ("[table]", '[table]\nshow = "median_"', "show cannot show 'median_'"),
@@ -212,8 +219,11 @@ def test_a_metric_that_is_probably_a_slip_is_said_at_the_submit(orch: Orch) -> N
     ]
     assert "no job has reported 'val_los': did you mean 'val_loss'?" in orch("table")
     with (orch.folder / "s.toml").open("a") as file:
-        file.write('filter = ["val_los<9"]\n')
+        file.write('filter = ["val_los<9", "colour=red"]\n')
     orch("submit", "s.toml", "--wait")
     told = orch.call("submit", "s.toml", "--no-start").stderr
     assert "[table], units: nothing reports 'exta' yet: did you mean 'extra'?" in told
     assert "[table], filter: nothing reports 'val_los' yet: did you mean 'val_loss'?" in told
+    assert (
+        "[table], filter: no job is given 'colour' and none has reported it yet: until one does, 'orch table'" in told
+    )

@@ -43,6 +43,7 @@ def asked(files: str = "", metric: str = "", declare: str = "", folder: str = ""
         (("", "a\tb=(x)"), "holds a control character"),
         (("", "epoch=(x)"), "'epoch' only says where other printed metrics stand"),
         (("", "", "acc"), "--declare takes NAME: then some of label=…, unit=…, digits=…, better=…"),
+        (("", "A=(x)", "acc: label=A"), "'A' and 'acc' are both called 'A', and nobody could tell them apart"),
         (("", "", "acc: colour=red"), "it has no 'colour'"),
         (("", "", ": unit=%"), "--declare takes NAME"),
         (("", "", "acc: digits=many"), "digits is a whole number from 0 to 12 (got 'many')"),
