@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from jobs.metrics import RULE
+from jobs.records import NO_PLACE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,3 +88,18 @@ def corrected(connection: Connection) -> list[Corrected]:
         )
         for row in rows
     ]
+
+
+def as_corrected(
+    last: dict[str, tuple[int, float | None]], metrics: str | None, original: str | None
+) -> dict[str, tuple[int, float | None]]:
+    """The newest lines, with what a correction took from a line that has no place on the curve."""
+    if metrics is None or original is None:
+        return last
+    before, after = msgspec.json.decode(original), msgspec.json.decode(metrics)
+    changed = {
+        name: (NO_PLACE, value)
+        for name, value in after.items()
+        if (was := last.get(name, (NO_PLACE, None))[1]) == before.get(name) and was != value
+    }
+    return {**last, **changed}

@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from db.corrections import as_corrected
 from db.executions import last_of, metrics_of
 from db.jobs import blocked
 from db.launching import Origin
 from db.rows import Curve, ResultRow, Span
 from db.text import parse_time
-from jobs.records import NO_PLACE
 from jobs.reported import Declared
 from jobs.words import JobState
 
@@ -232,25 +232,10 @@ def curves(connection: Connection, study: str, kinds: Sequence[str] = ()) -> lis
                     config=msgspec.json.decode(item.config),
                     label=item.label or "",
                     points=tuple(metrics_of(connection, execution)),
-                    last=_as_corrected(last_of(connection, execution), item.metrics, item.original),
+                    last=as_corrected(last_of(connection, execution), item.metrics, item.original),
                 )
             )
     return found
-
-
-def _as_corrected(
-    last: dict[str, tuple[int, float | None]], metrics: str | None, original: str | None
-) -> dict[str, tuple[int, float | None]]:
-    """The newest lines, with what a correction took from a line that has no place on the curve."""
-    if metrics is None or original is None:
-        return last
-    before, after = msgspec.json.decode(original), msgspec.json.decode(metrics)
-    changed = {
-        name: (NO_PLACE, value)
-        for name, value in after.items()
-        if (was := last.get(name, (NO_PLACE, None))[1]) == before.get(name) and was != value
-    }
-    return {**last, **changed}
 
 
 def spans(connection: Connection, study: str) -> list[Span]:

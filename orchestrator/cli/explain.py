@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from db.store import Store
     from jobs.words import BackendName, JobState
     from orchestrator.settings import Settings
-    from orchestrator.views.explanation import Surroundings
     from orchestrator.views.status import SupervisorView
+    from orchestrator.views.surroundings import Surroundings
 
 
 @click.command()
@@ -71,7 +71,7 @@ def _surroundings(store: Store, settings: Settings, detail: Detail, silent: str)
     from orchestrator.supervision import oddities
     from orchestrator.supervision.placing import exclusion
     from orchestrator.views import collect, nodes
-    from orchestrator.views.explanation import Surroundings
+    from orchestrator.views.surroundings import Surroundings
 
     at = now()
     state = detail.job.state

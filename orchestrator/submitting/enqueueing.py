@@ -31,10 +31,10 @@ from orchestrator.code import mentions, plugins, scripts
 from orchestrator.code.snapshots import holding
 from orchestrator.settings import Settings, Slurm
 from orchestrator.studyfile.points import check_jobs
-from orchestrator.submitting import canaries, graph, program, ranks, reporting
+from orchestrator.submitting import canaries, graph, program, ranks, repeated, reporting
 from orchestrator.submitting.graph import Planned
 from orchestrator.submitting.newterms import Given, give, keep_theirs, named_label
-from orchestrator.submitting.planning import Launch, Order
+from orchestrator.submitting.planning import Launch, Order, check_place
 from orchestrator.submitting.points import points_of
 from orchestrator.submitting.program import Place
 from orchestrator.submitting.request import Request, check_device, check_text, data_dir_of, ensure_data, values_of
@@ -80,7 +80,7 @@ def submit(root: Path, settings: Settings, request: Request, *, dry_run: bool = 
     check_text(request)
     enter_lab(root, settings)
     if request.backend == BackendName.SLURM or choose(request.backend) is BackendName.SLURM:
-        _check_place(root)
+        check_place(root)
     admit(root, looking=False)  # before anything is asked of it: a store that is not trusted is not read either
     place = Place(cwd=request.cwd or Path.cwd(), project=root.parent.resolve())
     if not Layout(root).database.exists():
@@ -94,15 +94,6 @@ def submit(root: Path, settings: Settings, request: Request, *, dry_run: bool = 
         ensure_data(settings, request)
     store = Store(root, create=True, group=settings.store.readable == "group")
     return _submit(store, settings, request, place, dry_run=dry_run)
-
-
-def _check_place(root: Path) -> None:
-    """A path in which SLURM finds no pattern of log names (sbatch(1), filename pattern). Raises BadInput."""
-    if text.plain(str(root)) != str(root) or "%" in str(root) or "\\" in str(root):
-        raise BadInput(
-            f"SLURM cannot write logs below '{text.plain(str(root))}': it takes a '%' or a backslash for a pattern of "
-            "its own, and signs that cannot be shown are lost; choose another folder with --store"
-        )
 
 
 def _rehearse(settings: Settings, request: Request, place: Place) -> Submitted:
@@ -154,7 +145,9 @@ def _submit(store: Store, settings: Settings, request: Request, place: Place, *,
     if dry_run or (lost is not None and lost.certain):
         done = _enqueue(store, request, values, orders, launch, same, dry_run=True)
         if lost is not None and lost.certain and done.ensured.created:
-            raise BadInput(lost.sentence)
+            if not dry_run:
+                raise BadInput(lost.sentence)
+            notes.append(f"{lost.sentence} (a submit is refused until it is there)")
     if dry_run:
         lines = program.command_lines(orders, done.ensured, FIRST_COMMANDS, request.after)
         rest = len(done.ensured.ids) - len(lines)
@@ -167,7 +160,7 @@ def _submit(store: Store, settings: Settings, request: Request, place: Place, *,
     return replace(
         done,
         unused=unused,
-        remarks=(*done.remarks, *notes, *odd, *program.about_existing(store, done.ensured, kept, same)),
+        remarks=(*done.remarks, *notes, *odd, *repeated.about_existing(store, done.ensured, kept, same)),
     )
 
 
@@ -189,7 +182,7 @@ def _of_kind(
     with holding(code):
         kept, odd = plugins.keep(code, store.root, found, place.project, limits, os.environ, live=request.live)
         done = _enqueue(store, request, values, orders, replace(launch, code=kept), dry_run=False)
-    return replace(done, remarks=(*odd, *done.remarks, *program.about_existing(store, done.ensured, kept, {})))
+    return replace(done, remarks=(*odd, *done.remarks, *repeated.about_existing(store, done.ensured, kept, {})))
 
 
 def _enqueue(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from jobs.errors import BadInput
 from jobs.kind import Config, JobKind
 from jobs.records import Code, Surroundings
 from jobs.resources import Asked
+from orchestrator import text
 
 MOST_SEEDS = 1_000_000
 
@@ -124,3 +126,12 @@ def templates_and_wanted(orders: Sequence[Order], launch: Launch) -> tuple[list[
             for seed, key in zip(order.seeds, keys, strict=True)
         ]
     return templates, wanted
+
+
+def check_place(root: Path) -> None:
+    """A path in which SLURM finds no pattern of log names (sbatch(1), filename pattern). Raises BadInput."""
+    if text.plain(str(root)) != str(root) or "%" in str(root) or "\\" in str(root):
+        raise BadInput(
+            f"SLURM cannot write logs below '{text.plain(str(root))}': it takes a '%' or a backslash for a pattern of "
+            "its own, and signs that cannot be shown are lost; choose another folder with --store"
+        )

@@ -28,21 +28,18 @@ from jobs.node.interpreter import Software
 from jobs.odd import from_text, to_text
 from jobs.records import Code, Surroundings
 from jobs.templates import fill, stage_fields, used
-from jobs.words import FINAL, JobState
+from jobs.words import JobState
 from orchestrator import text
 from orchestrator.code import mentions, plugins, snapshots
-from orchestrator.code.differences import Side, differences, side, summary
+from orchestrator.code.differences import Side
 from orchestrator.code.snapshots import take
 from orchestrator.code.tree import Limits, look, root_of
-from orchestrator.jobids import ranges
 from orchestrator.settings import Settings
 from orchestrator.studyfile.points import Point
 from orchestrator.submitting.planning import Order
 from orchestrator.submitting.points import check_fields
 
 KIND = "command"
-MOST_PARTS = 50
-"""Of a list of ids in a sentence."""
 OWN_VARIABLES = ["RESULT", "METRICS", "CHECKPOINT_DIR", "OUT", "WORKDIR", "STUDY_CWD", "SEED", "JOB", "AFTER_OUT"]
 """What a job's program is given, each with ORCH_ before it (docs/run-folder.md)."""
 
@@ -248,48 +245,6 @@ def of_version_1(connection: Connection, study: str, place: Place) -> dict[str, 
     for same in found.values():
         same.sort(key=lambda job: (job.state is not JobState.SUCCEEDED, job.id))
     return found
-
-
-def about_existing(store: Store, ensured: Ensured, kept: Code, same: Mapping[str, Sequence[StoredJob]]) -> list[str]:
-    """What a repeated submit should say: jobs that ran other code, and jobs of which one answers for several."""
-    found = []
-    for others in same.values():
-        if len(others) > 1 and others[0].id in ensured.ids:
-            named = ", ".join(str(job.id) for job in others[1:])
-            found.append(
-                f"job {others[0].id} answers for what jobs {named} are too: they differ in a label or a spelling"
-            )
-    after = side(store.layout.code, kept.snapshot)
-    if after is None or not ensured.existing:
-        return found
-    with store.read() as connection:
-        existing = jobs.get_many(connection, ensured.existing)
-    by_code: dict[str, list[StoredJob]] = {}
-    for job in existing:
-        if job.launching.code is not None and job.launching.code.snapshot not in ("", kept.snapshot):
-            by_code.setdefault(job.launching.code.snapshot, []).append(job)
-    for name, these in by_code.items():
-        before = side(store.layout.code, name)
-        how = summary(differences(before, after)) if before is not None else "no longer kept"
-        for states, anew in _ANEW:
-            if ids := [job.id for job in these if job.state in states]:
-                shown = ranges(ids, MOST_PARTS).replace(", ", " ")
-                found.append(
-                    f"{len(ids)} of those that existed already have other code ({how}): {anew.format(shown)}, "
-                    f"'orch diff {ids[0]} now' shows it"
-                )
-    return found
-
-
-_ANEW = (
-    ((JobState.SUCCEEDED,), "'orch retry --succeeded {0}' runs them anew"),
-    ((JobState.FAILED, JobState.CANCELLED), "a retry takes the code as it is now"),
-    (
-        tuple(state for state in JobState if state not in FINAL),
-        "they wait or run; 'orch cancel {0}', then 'orch retry {0}' runs them anew",
-    ),
-)
-"""What runs the jobs of such states with the code as it is now."""
 
 
 def without_labels(values: Mapping[str, Any]) -> tuple[dict[str, Any], str, dict[str, Any]]:

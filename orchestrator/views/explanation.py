@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from rich.text import Text
 
 from db.attempts import StoredAttempt
-from db.canaries import OpenCanary
 from db.details import Detail
-from db.limits import StudyLimits
 from jobs.words import FINAL, AttemptState, BackendName, Cause, JobState
 from orchestrator.views import restraints
 from orchestrator.views.job import progress_text, rests_text
-from orchestrator.views.progress import Progress
-from orchestrator.views.status import SupervisorView
+from orchestrator.views.surroundings import HELD, Surroundings, alone, meanwhile
 from orchestrator.views.words import CAUSES, clock, duration, listed, one_line, plural
 from slurm.cluster import reasons
 
-HELD, SUSPENDED = "held", "suspended"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What the answer rests on besides the job itself."""
-
-    now: datetime
-    supervisor: SupervisorView | None = None
-    stopped: Sequence[str] = ()
-    """Pools where nothing is sent, a sentence each."""
-    excluded: Mapping[str, datetime] = field(default_factory=dict)
-    """Bad node → until when it is kept out."""
-    spared: frozenset[str] = frozenset()
-    """Bad nodes that are used all the same, since too many are out already."""
-    canary: OpenCanary | None = None
-    """The one that it waits for, or that it is."""
-    limits: StudyLimits | None = None
-    """Of its study."""
-    slot: str | None = None
-    """Why no local slot takes it now."""
-    before: int = 0
-    """Queued jobs that come first."""
-    progress: Progress | None = None
-    silent: str = ""
-    """Since when the host that it runs on has been silent."""
-    odd: Sequence[str] = ()
-    """Files of it that cannot be used, a sentence each."""
+SUSPENDED = "suspended"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +50,7 @@ def explain(detail: Detail, around: Surroundings) -> Explanation:
         why = [*why, restraints.of_the_canary(around.canary)]
     late = around.supervisor.late if around.supervisor is not None else ""
     if late and detail.job.state not in FINAL:
-        why, following = [*why, late], _meanwhile(detail, around, following)
+        why, following = [*why, late], meanwhile(detail, around, following)
     ended = [attempt for attempt in detail.attempts if attempt.state is AttemptState.ENDED]
     evidence: tuple[str, ...] = ()
     if ended and detail.job.state in (JobState.FAILED, JobState.QUEUED, JobState.CANCELLED):
@@ -95,32 +64,6 @@ def explain(detail: Detail, around: Surroundings) -> Explanation:
         history=tuple(_told(attempt, detail, around.now) for attempt in ended),
         next=following,
     )
-
-
-def _meanwhile(detail: Detail, around: Surroundings, following: str) -> str:
-    """What comes next while the supervisor stands still: the machines go on, and what needs a person still does."""
-    job, attempt = detail.job, detail.attempts[-1] if detail.attempts else None
-    if job.state in (JobState.SUBMITTED, JobState.RUNNING) and attempt is not None and attempt.native_id is not None:
-        if job.state is JobState.RUNNING or attempt.backend == BackendName.LOCAL:
-            return "it goes on by itself; its end is taken in when the supervisor goes on, or another one does that"
-        if attempt.phase != HELD:
-            return following
-    flock = around.canary is not None and job.behind == around.canary.job
-    held = around.canary.failed if around.canary is not None and flock else _needs_a_person(detail, around)
-    return following if held else "nothing before the supervisor goes on, or another one takes its place"
-
-
-def _needs_a_person(detail: Detail, around: Surroundings) -> bool:
-    """Whether it waits for what no supervisor ever does."""
-    stopped = around.limits is not None and around.limits.stopped
-    return bool(detail.blocked_by) or (detail.job.state is JobState.QUEUED and stopped)
-
-
-def _alone(around: Surroundings) -> list[str]:
-    """That nobody sends anything, where that is so."""
-    if around.supervisor is not None and around.supervisor.alive:
-        return []
-    return ["no supervisor runs, so nothing is sent: start one with 'orch supervise' (any 'orch submit' does too)"]
 
 
 def _waiting(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
@@ -138,20 +81,20 @@ def _waiting(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
     open_ones = [one for one in detail.needs if one.state is not JobState.SUCCEEDED]
     shown = [f"{one.id} ({one.kind}, {one.state})" for one in open_ones]
     why = [f"it waits for {plural(len(open_ones), 'job')}: {listed(shown)}"]
-    return [*why, *_alone(around)], "it is queued when they have succeeded"
+    return [*why, *alone(around)], "it is queued when they have succeeded"
 
 
 def _queued(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
     job, now = detail.job, around.now
     if around.canary is not None and job.behind == around.canary.job:
         why, following = restraints.explained(around.canary)
-        return [*why, *([] if around.canary.failed else _alone(around))], following
+        return [*why, *([] if around.canary.failed else alone(around))], following
     full = restraints.of_study(around.limits)
     if full and around.limits is not None:
         following = (
             restraints.how_on(around.limits) if around.limits.stopped else "it is sent when another one has ended"
         )
-        return [full, *([] if around.limits and around.limits.stopped else _alone(around))], following
+        return [full, *([] if around.limits and around.limits.stopped else alone(around))], following
     last = detail.attempts[-1].decision if detail.attempts and detail.job.attempts else None
     decided = [last] if last else []
     why = list(decided)
@@ -159,8 +102,8 @@ def _queued(detail: Detail, around: Surroundings) -> tuple[list[str], str]:
         left = duration((job.not_before - now).total_seconds())
         why.append(f"it is held back until {clock(job.not_before, now)} (in {left}), so that a fault can pass")
     why += around.stopped
-    if alone := _alone(around):
-        return [*why, *alone], "it is sent when a supervisor runs"
+    if unsent := alone(around):
+        return [*why, *unsent], "it is sent when a supervisor runs"
     leaving = [attempt for attempt in detail.attempts if attempt.doomed]
     if leaving:
         why.append(

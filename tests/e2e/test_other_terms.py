@@ -45,7 +45,9 @@ def test_a_running_job_is_stopped_and_goes_on_under_the_new_terms(counting: Orch
     orch = counting
     submit(orch, "--seeds", "2", "--cpus", "1")
     until(lambda: (orch.folder / "began-0-0").exists(), "the first start")
-    assert "from its next attempt on ('orch set --now': at once)" in orch("set", "1", "--mem", "700M")
+    assert "from its next attempt on ('orch set 1 --now' with the same options: at once)" in orch(
+        "set", "1", "--mem", "700M"
+    )
     assert "job 1 running: stopped, and goes on from its checkpoint" in orch("set", "1", "--cpus", "2", "--now")
     threads = until(lambda: (found := orch.folder / "began-0-1").exists() and found.read_text(), "the second start")
     assert threads == "2" and [one.cause for one in orch.attempts(1)] == ["cancelled", None]
