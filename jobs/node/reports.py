@@ -46,18 +46,23 @@ class LineReader:
         """Lines whose epoch is none: their numbers count."""
         self.nested: dict[str, None] = {}
         """Names that hold an object or a list, in which a number may have been meant."""
+        self.inside = False
+        """Whether what comes next goes on a line that was skipped already: it is longer than a chunk."""
 
     def copy(self) -> LineReader:
         """Another one that stands at the same place."""
         made = LineReader()
         made.epoch, made.values = self.epoch, dict(self.values)
         made.skipped, made.unplaced, made.nested = self.skipped, self.unplaced, dict(self.nested)
+        made.inside = self.inside
         return made
 
     def take(self, data: bytes, at: datetime) -> list[MetricLine]:
         """The lines in `data`; odd ones are skipped, named and counted."""
         found = []
-        for text in data.split(b"\n"):
+        texts = data.split(b"\n")
+        rest, self.inside = texts[1:] if self.inside else texts, bool(texts[-1]) or (self.inside and len(texts) == 1)
+        for text in rest:
             if text and (line := self._one(text, at)) is not None:
                 found.append(line)
         return found
@@ -197,6 +202,7 @@ class MetricsRelay:
                 if state.st_ino != self._file or state.st_size < self._offset:
                     if self._file:
                         self._offset = offset = self.reader.epoch = 0
+                        self.reader.inside = False
                     self._file = state.st_ino
                 handle.seek(offset)
                 data = handle.read(CHUNK)

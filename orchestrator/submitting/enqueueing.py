@@ -62,6 +62,8 @@ class Submitted:
     changed: Given = field(default_factory=Given)
     """Unfinished jobs that existed and are run under other terms from now on."""
     change: Change = field(default_factory=Change)
+    refusal: str = ""
+    """Of a dry run: why a submit would be refused; empty: it would not."""
 
 
 class DryRun(Exception):
@@ -89,6 +91,8 @@ def submit(root: Path, settings: Settings, request: Request, *, dry_run: bool = 
         rehearsal = _rehearse(settings, request if dry_run else replace(request, seeds=request.seeds[:1]), place)
         if dry_run:
             return rehearsal
+        if rehearsal.refusal:
+            raise BadInput(rehearsal.refusal)
     if not dry_run:  # a dry run tells the graph of a GPU study on a host without one too
         check_device(request)
         ensure_data(settings, request)
@@ -147,6 +151,7 @@ def _submit(store: Store, settings: Settings, request: Request, place: Place, *,
         if lost is not None and lost.certain and done.ensured.created:
             if not dry_run:
                 raise BadInput(lost.sentence)
+            done = replace(done, refusal=lost.sentence)
             notes.append(f"{lost.sentence} (a submit is refused until it is there)")
     if dry_run:
         lines = program.command_lines(orders, done.ensured, FIRST_COMMANDS, request.after)

@@ -117,6 +117,9 @@ def submit(root: Path, settings: Settings, parts: Sequence[Part], *, dry_run: bo
     tried = [_one(root, settings, part, {}, dry_run=True) for part in parts]
     if dry_run:
         return tried
+    for one in tried:
+        if refusal := next((result.refusal for result in one.results if result.refusal), ""):
+            raise BadInput(f"{one.experiment.place}: {refusal}")
     made: dict[str, Made] = {}
     for part in parts:
         made[part.experiment.name] = _one(root, settings, part, made, dry_run=False)

@@ -227,16 +227,15 @@ class GpuLocks:
             return None, False
         try:
             facts = os.fstat(handle)
-            if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
+            if not stat.S_ISREG(facts.st_mode):
                 self._odd(path, "it is no plain file")
             elif facts.st_uid != owner or facts.st_mode & OTHERS_WRITE:
                 self._odd(path, f"it is not {person(owner)}'s alone")
             elif facts.st_size > holds.MOST_BYTES:
                 self._odd(path, f"it has {facts.st_size} bytes")
-            elif facts.st_nlink == 1 and (holder := holds.read(handle)) is None:
+            elif (holder := holds.read(handle)) is None:
                 self._odd(path, "it says nothing of a hold")
-            elif facts.st_nlink == 1:
-                assert holder is not None
+            else:  # however many names it has: another user may link it, where the system lets him, and not write it
                 if owner == os.geteuid():
                     with contextlib.suppress(OSError):
                         os.utime(path)  # keeps cleaners of old files in /tmp away

@@ -97,12 +97,20 @@ def test_what_cannot_run_is_refused_at_once(asked: Orch) -> None:
     refused(asked, gpus, "set", "1", "--gpus", "a100:0", "--no-start")
     slip = f"there is no gaet.py in {asked.folder}: did you mean 'gate.py'?"
     refused(asked, slip, "submit", "command", "--no-start", "--", sys.executable, "-u", "gaet.py", "{seed}")
-    (asked.folder / "slip.toml").write_text(f"[[experiment]]\nname='a'\ncommand=['{sys.executable}', 'gaet.py']\n")
+    both = [f"[[experiment]]\nname='{one}'\ncommand=['{sys.executable}', '{one}.py']\n" for one in ("gate", "gaet")]
+    (asked.folder / "slip.toml").write_text("".join(both))
     done = asked.call("submit", "slip.toml", "--no-start")
-    assert done.returncode == 2 and slip in done.stderr
+    assert done.returncode == 2 and slip in done.stderr and "gaet" in done.stderr.partition(slip)[0]
     assert asked.rows("SELECT count(*) FROM job") == [(2,)]
     assert f"{slip} (a submit is refused until it is there)" in asked("submit", "slip.toml", "--dry-run")
     (asked.folder / "gate.py").unlink()
     assert "2 existed already" in asked.submit_gate(2, "--no-start"), "nothing new is to run"
     live = asked("submit", "command", "--code", "live", "--no-start", "--dry-run", "--", sys.executable, "gate.py")
     assert "the job fails unless it is there when it starts" in live
+
+
+def test_a_refused_script_leaves_no_store(tmp_path: Path) -> None:
+    orch = Orch(tmp_path)
+    done = orch.call("submit", "command", "--no-start", "--", "python3", "nosuch.py")
+    assert done.returncode == 2 and "there is no nosuch.py in" in done.stderr
+    assert not (tmp_path / ".orch").exists()

@@ -116,6 +116,19 @@ def test_what_somebody_planted_holds_nothing_and_is_named(tmp_path: Path) -> Non
         locks.tenants("GPU-1")
 
 
+def test_a_hold_with_a_second_name_holds_all_the_same(tmp_path: Path) -> None:
+    """Whoever can link another's file (fs.protected_hardlinks = 0) must not void the hold by it."""
+    locks = GpuLocks(tmp_path / "locks")
+    handle = locks.acquire("GPU-1", Share("0", 0), "a")
+    (file,) = (tmp_path / "locks").glob("orch-gpus-*/GPU-1.*")
+    (tmp_path / "second").hardlink_to(file)
+    assert [one.share.parts for one in GpuLocks(tmp_path / "locks").tenants("GPU-1")] == [1]
+    with pytest.raises(LimitReached):
+        locks.acquire("GPU-1", Share("0", 0), "b")
+    os.close(handle)
+    assert locks.tenants("GPU-1") == [] and not file.exists()
+
+
 def test_a_hold_ends_with_its_worker_and_a_new_process_of_that_number_has_none(tmp_path: Path) -> None:
     locks = GpuLocks(tmp_path / "locks")
     handle = locks.acquire("GPU-1", Share("0", 0), "a")

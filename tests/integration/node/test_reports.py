@@ -97,7 +97,7 @@ def test_a_line_without_end_costs_itself_alone(tmp_path: Path) -> None:
     path.write_bytes(b'{"loss": 3}\n{"x": "' + b"y" * (2 * CHUNK) + b'"}\n{"loss": 4}\n')
     while relay.forward():
         pass
-    assert [line.values["loss"] for line in context.lines] == [3.0, 4.0] and relay.skipped > 0
+    assert [line.values["loss"] for line in context.lines] == [3.0, 4.0] and relay.skipped == 1
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(["epoch", "a", "b"]), st.floats() | st.integers() | st.none())))
