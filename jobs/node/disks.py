@@ -14,11 +14,13 @@ from pathlib import Path
 from jobs.patience import FAILING, FULL
 
 TEXT = re.compile(
-    r"No space left on device|[Dd]isk quota exceeded|Read-only file system|Input/output error"
+    r"No space left on device|disk quota exceeded|Read-only file system|Input/output error"
     r"|Stale (?:NFS )?file handle|Transport endpoint is not connected|disk is full|disk I/O error"
-    r"|\[Errno (?:5|28|30|116|122)\]"
+    r"|\b(?:ENOSPC|EDQUOT|EROFS|ESTALE)\b|(?:\[Errno|\(os error) (?:5|28|30|116|122)[\])]",
+    re.IGNORECASE,
 )
-"""How a program says so (strerror(3); SQLite's own words)."""
+"""How a program says so (strerror(3), which Go and Node.js write in small letters, Rust with its number; SQLite's own
+words)."""
 OF_THE_NODE = "temporary folder"
 """The one disk that every node has for itself: a node is struck for it."""
 LOOK_SECONDS = 1.0

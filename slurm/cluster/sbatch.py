@@ -145,7 +145,7 @@ def setup_lines(folder: Path, own: Sequence[str]) -> list[str]:
         # What a sourced file lets fail is its own affair: the line that sources it counts by how the file ends.
         "orch_depth=${#BASH_SOURCE[@]}",
         'trap \'if [ "${#BASH_SOURCE[@]}" -le "$orch_depth" ]; then '
-        f'echo "{SETUP_FAILED}$BASH_COMMAND" >&2; exit 1; fi\' ERR',
+        f'orch_said=1; echo "{SETUP_FAILED}$BASH_COMMAND" >&2; exit 1; fi\' ERR',
         'task="${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}"',
         # SLURM made the log by the umask of whoever called sbatch; the store's folders say who may look.
         f'case "$(stat -c %A {where})" in ????r*) looks=g-w,o-rwx ;; *) looks=go-rwx ;; esac',
@@ -164,7 +164,15 @@ def setup_lines(folder: Path, own: Sequence[str]) -> list[str]:
         f'orch_before="$(env {fresh}-0 | base64 -w0)"',
         f'if [ "${{#orch_before}}" -lt {LARGEST_ENVIRONMENT} ]; then export {BEFORE_SETUP}="$orch_before"; fi',
     ]
-    return [*lines, *(before if own else []), *own, "trap - ERR"]
+    # An unset name under `set -u`, a failure under `set -e` in a sourced file and a slip in the syntax end the shell
+    # without ERR. `exit` is the lines' own word, as in `mountpoint -q /data || exit 1`, and says nothing against them.
+    ends = (
+        'trap \'case "${orch_said:-}$BASH_COMMAND" in 1*|exit*) ;; '
+        f'trap*) echo "{SETUP_FAILED}they are no shell lines" >&2 ;; '
+        f'*) echo "{SETUP_FAILED}$BASH_COMMAND" >&2 ;; esac\' EXIT'
+    )
+    kept = 'case "$(trap -p EXIT)" in *orch_said*) trap - EXIT ;; esac'  # a trap of the user's own stays
+    return [*lines, *([*before, ends] if own else []), *own, "trap - ERR", *([kept] if own else [])]
 
 
 def ensure_pickle(submission: Path) -> None:

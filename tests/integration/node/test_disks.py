@@ -75,6 +75,25 @@ def test_who_says_that_a_disk_failed_it(error: Exception, disk: bool, tmp_path: 
     assert not disk or "a disk failed it" in (outcome.error or "")
 
 
+@pytest.mark.parametrize(
+    ("said", "disk"),
+    [
+        ("write /data/x: no space left on device", True),  # Go
+        ("Error: ENOSPC: no space left on device, write", True),  # Node.js
+        ('Os { code: 28, kind: StorageFull, message: "No space left on device" }', True),
+        ("thread 'main' panicked: quota (os error 122)", True),  # Rust
+        ("cp: error writing 'x': Disk quota exceeded", True),
+        ("open /data/x: read-only file system", True),
+        ("ValueError: 28 is no device", False),
+        ("IndexError: (os error 2)", False),
+        ("left on device", False),
+    ],
+)
+def test_what_programs_say_of_a_full_disk(said: str, disk: bool, tmp_path: Path) -> None:
+    found = Disks({"run folder": tmp_path}).trouble(said)
+    assert (found is not None) is disk and (found is None or found[0] == "disk")
+
+
 def test_a_loop_of_exceptions_ends() -> None:
     one, other = ValueError(1), ValueError(2)
     one.__cause__, other.__cause__ = other, one

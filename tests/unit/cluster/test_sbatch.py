@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from jobs.files import now
 from jobs.records import Manifest, Task
 from jobs.resources import Resources
+from slurm import causes
 from slurm.backend import Batch, LaunchRefused, LaunchUncertain, LimitReached, QueuedJob, Submission
 from slurm.cluster import commands, sbatch
 from slurm.cluster.refusals import of_sbatch
@@ -150,6 +151,33 @@ def test_a_failing_setup_line_ends_the_job_and_says_which(tmp_path: Path) -> Non
     assert done.returncode == 1 and "worker starts" not in done.stdout
     assert done.stderr.strip() == "orch: setup line failed: test -d /no/such/mount"
     assert (tmp_path / "s" / "5_submitted.pkl").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("own", "code", "said"),
+    [
+        (("set -u", 'echo "$NOPE"'), 1, 'orch: setup line failed: echo "$NOPE"'),
+        (("if true; then",), 2, "orch: setup line failed: they are no shell lines"),
+        (("set -e", ". ./strict"), 1, "orch: setup line failed: . ./strict"),
+        (("mountpoint -q /nowhere || exit 3",), 3, None),  # their own word
+        (("trap 'echo mine' EXIT", "true"), 0, None),
+        (("set -eu", "false || true"), 0, None),
+    ],
+)
+def test_setup_lines_that_end_the_shell_are_named_too(
+    tmp_path: Path, own: tuple[str, ...], code: int, said: str | None
+) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "strict").write_text("set -e\nfalse\n")
+    script = tmp_path / "script"
+    script.write_text("\n".join(["#!/bin/bash", *sbatch.setup_lines(tmp_path / "s", own), "echo worker starts"]))
+    env = {"PATH": os.environ["PATH"], "SLURM_JOB_ID": "5"}
+    done = subprocess.run(["bash", script], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "worker starts" in done.stdout) == (code, code == 0), done
+    told = [line for line in done.stderr.splitlines() if line.startswith("orch:")]
+    assert told == ([] if said is None else [said])
+    assert said is None or causes.is_wrong_setup(said)
+    assert ("mine" in done.stdout) == ("mine" in own[0]), "a trap of the user's own stays"
 
 
 @pytest.mark.parametrize(("ends", "code"), [("true", 0), ("false", 1)])

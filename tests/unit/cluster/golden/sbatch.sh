@@ -19,7 +19,7 @@
 # setup
 echo "orch: execution begins on ${SLURMD_NODENAME:-$HOSTNAME}, restart ${SLURM_RESTART_COUNT:-0}"
 orch_depth=${#BASH_SOURCE[@]}
-trap 'if [ "${#BASH_SOURCE[@]}" -le "$orch_depth" ]; then echo "orch: setup line failed: $BASH_COMMAND" >&2; exit 1; fi' ERR
+trap 'if [ "${#BASH_SOURCE[@]}" -le "$orch_depth" ]; then orch_said=1; echo "orch: setup line failed: $BASH_COMMAND" >&2; exit 1; fi' ERR
 task="${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}"
 case "$(stat -c %A /store/s/submitit)" in ????r*) looks=g-w,o-rwx ;; *) looks=go-rwx ;; esac
 chmod -f "$looks" /store/s/submitit/"${task:-$SLURM_JOB_ID}"_*_log.* || :
@@ -28,8 +28,10 @@ export PYTHONSAFEPATH=1
 if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"; fi
 orch_before="$(env -0 | base64 -w0)"
 if [ "${#orch_before}" -lt 90000 ]; then export ORCH_BEFORE_SETUP="$orch_before"; fi
+trap 'case "${orch_said:-}$BASH_COMMAND" in 1*|exit*) ;; trap*) echo "orch: setup line failed: they are no shell lines" >&2 ;; *) echo "orch: setup line failed: $BASH_COMMAND" >&2 ;; esac' EXIT
 module load cuda
 trap - ERR
+case "$(trap -p EXIT)" in *orch_said*) trap - EXIT ;; esac
 
 # command
 export SUBMITIT_EXECUTOR=slurm
