@@ -33,7 +33,7 @@ from orchestrator.settings import Settings, Slurm
 from orchestrator.studyfile.points import check_jobs
 from orchestrator.submitting import canaries, graph, program, ranks, repeated, reporting
 from orchestrator.submitting.graph import Planned
-from orchestrator.submitting.newterms import Given, give, keep_theirs, named_label
+from orchestrator.submitting.newterms import Given, give, keep_theirs, named_label, named_terms
 from orchestrator.submitting.planning import Launch, Order, check_place
 from orchestrator.submitting.points import points_of
 from orchestrator.submitting.program import Place
@@ -140,19 +140,19 @@ def _submit(store: Store, settings: Settings, request: Request, place: Place, *,
     notes += reporting.remarks(request.reported, amount, live=request.live)
     setup = backend.value == BackendName.SLURM and bool(settings.slurm.setup)
     lost = scripts.missing(argv, place.cwd, kept=not request.live, setup=setup)
-    if lost is not None and not lost.certain:
-        notes.append(lost.sentence)
+    certain, told = (lost.certain, [lost.sentence]) if lost is not None else (False, [])
+    notes += [] if certain else told
     with store.read() as connection:
         for number in request.after_jobs:
             jobs.get(connection, number)
         same = program.of_version_1(connection, request.study, place)
-    if dry_run or (lost is not None and lost.certain):
+    if dry_run or certain:
         done = _enqueue(store, request, values, orders, launch, same, dry_run=True)
-        if lost is not None and lost.certain and done.ensured.created:
-            if not dry_run:
-                raise BadInput(lost.sentence)
-            done = replace(done, refusal=lost.sentence)
-            notes.append(f"{lost.sentence} (a submit is refused until it is there)")
+        if certain and done.ensured.created:
+            done = replace(done, refusal=told[0])
+            notes.append(f"{told[0]} (a submit is refused until it is there)")
+    if certain and done.refusal and not dry_run:
+        raise BadInput(done.refusal)
     if dry_run:
         lines = program.command_lines(orders, done.ensured, FIRST_COMMANDS, request.after)
         rest = len(done.ensured.ids) - len(lines)
@@ -200,7 +200,7 @@ def _enqueue(
     *,
     dry_run: bool,
 ) -> Submitted:
-    change = _named(request, launch)
+    change = named_terms(request, launch)
     try:
         with store.write() as writer:
             planned: list[Planned] = []
@@ -241,20 +241,6 @@ def _change_existing(writer: Writer, ensured: Ensured, change: Change, at: datet
         return Given()
     existing = jobs.get_many(writer.connection, ensured.existing)
     return give(writer, [job for job in existing if job.state not in FINAL and not job.imported], change, at)
-
-
-def _named(request: Request, launch: Launch) -> Change:
-    """What the command names of how jobs are run."""
-    named = {*request.options, *request.reported.options(), "stop_signal"} - {"slurm"}
-    options = {name: value for name, value in launch.options.items() if name in named}
-    return Change(
-        asked=launch.asked,
-        backend=launch.backend if request.backend_named else None,
-        priority=request.priority,
-        slurm=dict(launch.options.get("slurm") or {}),
-        options=options,
-        env=dict(request.env),
-    )
 
 
 def _orders(request: Request, values: Mapping[str, Any], place: Place) -> list[Order]:

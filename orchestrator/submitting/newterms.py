@@ -27,6 +27,7 @@ from jobs.words import BackendName, JobState
 from orchestrator import terms
 from orchestrator.jobids import ranges
 from orchestrator.submitting import ranks, reporting
+from orchestrator.submitting.planning import Launch
 from orchestrator.submitting.request import Request
 from orchestrator.supervision.machines import choose
 
@@ -148,6 +149,20 @@ def check_environment(change: Change, jobs: Sequence[StoredJob]) -> None:
 def named_label(request: Request) -> str:
     """What `--name` calls a program's jobs; of a kind that has such a setting it is one. Empty without."""
     return str(request.values.get("name") or "") if request.kind == "command" else ""
+
+
+def named_terms(request: Request, launch: Launch) -> Change:
+    """What the command names of how jobs are run."""
+    named = {*request.options, *request.reported.options(), "stop_signal"} - {"slurm"}
+    options = {name: value for name, value in launch.options.items() if name in named}
+    return Change(
+        asked=launch.asked,
+        backend=launch.backend if request.backend_named else None,
+        priority=request.priority,
+        slurm=dict(launch.options.get("slurm") or {}),
+        options=options,
+        env=dict(request.env),
+    )
 
 
 def keep_theirs(change: Change, label: str, existing: Sequence[StoredJob]) -> list[str]:
