@@ -67,7 +67,8 @@ class Audit:
 
     def refuses(self) -> bool:
         """Whether the database cannot go on: it does not hold what is damaged."""
-        return self.held is not None and any(fault.number > self.held.number for fault in self.losses)
+        ahead = [fault for fault in self.losses if self.held is not None and fault.number > self.held.number]
+        return any(fault.why != FOREIGN for fault in ahead)
 
     def sentence(self) -> str:
         """What is wrong, and what works in spite of it; empty where nothing is."""
@@ -75,6 +76,8 @@ class Audit:
             named = describe(self.folder, self.losses)
             if self.refuses():
                 return f"{named}: the database does not hold what it decided, so nothing can be changed"
+            if self.held is not None and self.losses[-1].number > self.held.number:
+                return f"{named}: all goes on with what it says, but a rebuild would refuse it"
             return f"{named}: the database holds what it decided, so all goes on, but a rebuild would lose it"
         if self.tail is not None:
             path = path_of(self.folder, self.tail.number)
@@ -219,7 +222,5 @@ def _foreign(read: dict[int, tuple[JournalFile, str]], database: Held | None, la
                 before = database.digest if database and database.digest else before
             wrong = bool(file.previous and before) and file.previous != before
         if wrong:
-            found[number] = Fault(
-                number=number, why="is not the one that was written there (another store's, or edited)"
-            )
+            found[number] = Fault(number=number, why=FOREIGN)
     return found

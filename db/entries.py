@@ -54,8 +54,22 @@ class Import(msgspec.Struct, frozen=True, kw_only=True, tag="import"):
     at: datetime
 
 
-class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel"):
+class Known(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """What was known of a job at the moment of a decision about it: so a claim tells what the decider could see."""
+
+    job: int
+    epoch: int = -1
+    """-1: it has reported none."""
+    epochs: int = 0
+    """Of how many; 0: nobody knows."""
+    numbers: dict[str, float | None] = msgspec.field(default_factory=dict)
+    """Those of its result, or of its newest execution so far; None: not finite."""
+
+
+class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel", omit_defaults=True):
     jobs: tuple[int, ...]
+    known: tuple[Known, ...] = ()
+    """Of those that have reported anything; so for all entries below. Empty in journals of earlier versions."""
     at: datetime
 
 
@@ -69,6 +83,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, tag="retry", omit_default
     resume: bool = False
     succeeded: bool = False
     change: Change | None = None
+    known: tuple[Known, ...] = ()
     at: datetime
 
 
@@ -81,21 +96,24 @@ class Set(msgspec.Struct, frozen=True, kw_only=True, tag="set", omit_defaults=Tr
     """False in journals of earlier versions: this very entry took back what waited."""
     now: bool = False
     """What runs is stopped, and goes on under the new terms."""
+    known: tuple[Known, ...] = ()
     at: datetime
 
 
-class Drop(msgspec.Struct, frozen=True, kw_only=True, tag="drop"):
+class Drop(msgspec.Struct, frozen=True, kw_only=True, tag="drop", omit_defaults=True):
     """`orch drop`: out of every table, plot and statistic, still shown."""
 
     jobs: tuple[int, ...]
     because: str
+    known: tuple[Known, ...] = ()
     at: datetime
 
 
-class Keep(msgspec.Struct, frozen=True, kw_only=True, tag="keep"):
+class Keep(msgspec.Struct, frozen=True, kw_only=True, tag="keep", omit_defaults=True):
     """`orch keep`: a drop is taken back."""
 
     jobs: tuple[int, ...]
+    known: tuple[Known, ...] = ()
     at: datetime
 
 
@@ -168,6 +186,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended", omit_default
     memory_mb: int | None = None
     launched: bool = True
     """False: the machines never had it, so there is nothing to end there."""
+    known: tuple[Known, ...] = ()
+    """Where nothing follows: what the job had reported by then."""
     at: datetime
 
 
@@ -203,6 +223,12 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True, tag="lost", omit_defaults=
     file: int
     why: str
     jobs: tuple[int, ...] = ()
+    results: tuple[int, ...] = ()
+    """Jobs that are still there, without their result."""
+    attempts: tuple[tuple[int, int], ...] = ()
+    """(job, number), of jobs that are still there."""
+    at: datetime | None = None
+    """When a person accepted it; None where an earlier version wrote it."""
 
 
 Entry = (

@@ -73,6 +73,14 @@ def hash_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
+def present_hash(journal: Path, number: int) -> str:
+    """The hash of a file as it lies there; empty where there is none, or nobody can read it."""
+    try:
+        return hash_of(read_bytes(path_of(journal, number), MOST_BYTES)) if number else ""
+    except OSError:
+        return ""
+
+
 def noted(number: int, digest: str) -> str:
     """What a database notes of the file that it holds last."""
     return f"{number} {digest}"
@@ -106,6 +114,22 @@ def load(path: Path) -> tuple[JournalFile, str]:
         except Unreadable:
             raise Torn(str(error)) from None
         raise
+
+
+class Verbatim(msgspec.Struct, frozen=True, kw_only=True):
+    """A file with its entries as they were written, byte for byte."""
+
+    entries: tuple[msgspec.Raw, ...]
+    previous: str = ""
+
+
+def verbatim(path: Path) -> tuple[Verbatim, str]:
+    """One file and its hash. Raises StoreError where it is damaged."""
+    try:
+        data = read_bytes(path, MOST_BYTES)
+        return decode(data, Verbatim), hash_of(data)
+    except (OSError, Unreadable) as error:
+        raise JournalDamaged(f"journal file {path} cannot be read ({error}): restore it from a backup") from None
 
 
 def read(path: Path) -> tuple[Entry, ...]:

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import structs
+
 from db import audit, journal, lease
 from db.admission import admit
 from db.audit import Fault, Held
+from db.entries import JournalFile, Lost
 from db.journal import JournalDamaged, path_of
 from db.store import Store
-from db.writer import lost
 from jobs.errors import StoreError
 from jobs.files import fsync_folder, names, now, read_json
 from jobs.layout import Layout
@@ -184,7 +186,7 @@ def _build(layout: Layout, faults: Sequence[Fault], place: Path) -> Store:
     with made.write() as writer:
         for number in range(1, last + 1):
             if number in bad:
-                writer.replay(lost(number, bad[number].why), "")
+                writer.replay(JournalFile(entries=(Lost(file=number, why=bad[number].why),)), "")
                 continue
             path = path_of(layout.journal, number)
             file, digest = journal.load(path)
@@ -201,7 +203,8 @@ def _accept(layout: Layout, loss: Loss) -> None:
 
     Nothing is deleted: damaged files and the run folders of what is lost stay under other names.
     """
-    stamp = f"{now():%Y%m%dT%H%M%S}"
+    at = now()
+    stamp = f"{at:%Y%m%dT%H%M%S}"
     for path in [layout.job(job) for job in loss.jobs] + [layout.attempt(*key) for key in loss.attempts]:
         if path.is_dir():
             path.rename(path.with_name(f"{path.name}.lost-{stamp}"))
@@ -210,8 +213,11 @@ def _accept(layout: Layout, loss: Loss) -> None:
         path = path_of(layout.journal, fault.number)
         if path.name in names(path.parent):
             journal.set_aside(path)
-        jobs = loss.jobs if fault is loss.faults[-1] else ()
-        journal.write(layout.journal, fault.number, lost(fault.number, fault.why, jobs))
+        entry = Lost(file=fault.number, why=fault.why, at=at)
+        if fault is loss.faults[-1]:
+            entry = structs.replace(entry, jobs=loss.jobs, results=loss.results, attempts=loss.attempts)
+        previous = journal.present_hash(layout.journal, fault.number - 1)
+        journal.write(layout.journal, fault.number, JournalFile(entries=(entry,), previous=previous))
 
 
 def _move(source: Path, target: Path) -> None:

@@ -135,11 +135,11 @@ class Writer:
         if self._entries:
             held = self.journal_seq()
             self.sealed = number = held + 1
-            previous = journal.digest_of(self._setting("journal_hash") or "", held)
-            file = JournalFile(entries=tuple(self._entries), previous=previous)
+            file = JournalFile(entries=tuple(self._entries), previous=self._before(held))
             self.hold(number, journal.write(self.layout.journal, number, file))
 
-
-def lost(number: int, why: str, jobs: Sequence[int] = ()) -> JournalFile:
-    """What stands in the journal for a file that is lost, once a person has accepted it."""
-    return JournalFile(entries=(Lost(file=number, why=why, jobs=tuple(jobs)),))
+    def _before(self, held: int) -> str:
+        """The hash of the file before the one that is written: as it was noted when it was written or applied, so that
+        an edit since is seen. An earlier orch noted none: there the chain begins with the file as it lies there."""
+        noted = journal.digest_of(self._setting("journal_hash") or "", held)
+        return noted or journal.present_hash(self.layout.journal, held)

@@ -29,6 +29,8 @@ COMMANDS = {
     "keep": "Take a drop back.",
     "table": "Mean±std tables like Table 2.",
     "compare": "Is A better than B, and what could n have shown?",
+    "claim": "One file with a table that others can check.",
+    "verify": "Check a claim, without its store.",
     "plot": "Figures 1-8, curves, pareto front, gantt.",
     "report": "One self-contained page with tables and figures.",
     "supervise": "Dispatch and watch in the foreground (tmux, systemd).",

@@ -67,7 +67,7 @@ def command(
         raise BadInput("--stats stands beside long tables: leave --wide out")
     if stats and diff:
         raise BadInput("--stats and --diff are two tables: ask for one at a time")
-    from orchestrator.report.outputs import Beside, Grouped, Plain
+    from orchestrator.report.outputs import Beside, Grouped, MadeOf, Plain
     from orchestrator.tables.render import format_of
     from orchestrator.tables.words import language
     from orchestrator.views.collect import study_of
@@ -84,7 +84,7 @@ def command(
     elif diff:
         table = Beside(store, name, filters, diff, chosen)
     else:
-        table = Plain(store, name, filters, stats, chosen, metrics, show)
+        table = Plain(MadeOf.gather(store, name, filters), stats, chosen, metrics, show)
     if out is not None:
         write_file(out, table.text(format))
         click.echo(f"wrote {out}", err=True)

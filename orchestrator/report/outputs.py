@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from db.layouts import Layout
 from db.rows import ResultRow
 from db.store import Store
 from jobs.errors import BadInput
@@ -16,6 +17,24 @@ from orchestrator.tables.japanese import spoken
 from orchestrator.tables.table2 import Table2
 from orchestrator.tables.values import parts, unquoted
 from orchestrator.tables.words import Language
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeOf:
+    """What the tables of a study are made of: its jobs that count, all that were not cancelled, and its layouts."""
+
+    rows: Sequence[ResultRow]
+    everything: Sequence[ResultRow]
+    layouts: Sequence[Layout]
+
+    @classmethod
+    def gather(cls, store: Store, study: str, filters: Sequence[str]) -> MadeOf:
+        """Of a store. Raises BadInput."""
+        from db.studytables import layouts
+
+        with store.read() as connection:
+            laid = layouts(connection, study)
+        return cls(rows=_rows(store, study, filters), everything=_all_rows(store, study, filters), layouts=laid)
 
 
 class Output:
@@ -36,27 +55,17 @@ class Plain(Output):
     """What a study has: Table 2 for each data set and preset, then what varies against what is reported, by program."""
 
     def __init__(
-        self,
-        store: Store,
-        study: str,
-        filters: Sequence[str],
-        stats: bool,
-        lang: Language,
-        metrics: str | None = None,
-        show: str | None = None,
+        self, made_of: MadeOf, stats: bool, lang: Language, metrics: str | None = None, show: str | None = None
     ) -> None:
-        from db.studytables import layouts
         from orchestrator.report.laid import laid_out, not_laid_out
         from orchestrator.tables import default
         from orchestrator.tables import stats as statistics
         from orchestrator.tables.afterthoughts import notes
         from orchestrator.tables.table2 import build_all
 
-        rows = _rows(store, study, filters)
-        everything = _all_rows(store, study, filters)
-        with store.read() as connection:
-            self.laid = laid_out(layouts(connection, study), rows, everything, metrics, show)
-        rows = not_laid_out([one.layout for one in self.laid], rows)
+        everything = made_of.everything
+        self.laid = laid_out(made_of.layouts, made_of.rows, everything, metrics, show)
+        rows = not_laid_out([one.layout for one in self.laid], made_of.rows)
         tables = build_all(rows)
         house = default.wants_table2(rows, tables)
         if house and not self.laid and (metrics or show):

@@ -20,7 +20,7 @@ from jobs.words import FINAL, JobState
 from orchestrator.code.snapshots import holding
 from orchestrator.jobids import ranges
 from orchestrator.settings import Settings
-from orchestrator.submitting import program, reporting
+from orchestrator.submitting import known, program, reporting
 from orchestrator.submitting.newterms import Given, check_environment, checked, give
 from orchestrator.supervision.machines import choose
 from orchestrator.tables.filters import select
@@ -78,7 +78,8 @@ def cancel(store: Store, selection: Selection) -> list[int]:
     with store.write() as writer:
         found = chosen(writer.connection, selection, allowed, "cancel")
         if found:
-            writer.decide([Cancel(jobs=tuple(job.id for job in found), at=now())])
+            ids = tuple(job.id for job in found)
+            writer.decide([Cancel(jobs=ids, known=known.of(writer, ids), at=now())])
     return [job.id for job in found]
 
 
@@ -124,7 +125,14 @@ def retry(store: Store, settings: Settings, selection: Selection, again: Again) 
                 )  # somebody may have been quicker
                 if ids:
                     entries.append(
-                        Retry(jobs=ids, resume=again.resume, succeeded=again.succeeded, change=change, at=now())
+                        Retry(
+                            jobs=ids,
+                            resume=again.resume,
+                            succeeded=again.succeeded,
+                            change=change,
+                            known=known.of(writer, ids),
+                            at=now(),
+                        )
                     )
                     begun += ids
             entries += [
@@ -225,7 +233,8 @@ def drop(store: Store, selection: Selection, because: str) -> dict[int, str | No
     with store.write() as writer:
         found = chosen(writer.connection, selection, _shown(), "drop")
         if found:
-            writer.decide([Drop(jobs=tuple(job.id for job in found), because=reason, at=now())])
+            ids = tuple(job.id for job in found)
+            writer.decide([Drop(jobs=ids, because=reason, known=known.of(writer, ids), at=now())])
     return {job.id: job.dropped for job in found}
 
 
@@ -242,7 +251,8 @@ def keep(store: Store, selection: Selection) -> list[int]:
             )
         found = [job for job in found if job.dropped is not None]
         if found:
-            writer.decide([Keep(jobs=tuple(job.id for job in found), at=now())])
+            ids = tuple(job.id for job in found)
+            writer.decide([Keep(jobs=ids, known=known.of(writer, ids), at=now())])
     return [job.id for job in found]
 
 

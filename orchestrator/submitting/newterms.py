@@ -26,7 +26,7 @@ from jobs.resources import Resources
 from jobs.words import BackendName, JobState
 from orchestrator import terms
 from orchestrator.jobids import ranges
-from orchestrator.submitting import ranks, reporting
+from orchestrator.submitting import known, ranks, reporting
 from orchestrator.submitting.planning import Launch
 from orchestrator.submitting.request import Request
 from orchestrator.supervision.machines import choose
@@ -76,8 +76,9 @@ def give(writer: Writer, found: Sequence[StoredJob], change: Change, at: datetim
             key = msgspec.json.encode((mine, other))
             groups.setdefault(key, (mine, at_once and other, []))[2].append(job)
     entries = [
-        Set(jobs=tuple(job.id for job in these), change=mine, in_place=True, now=stop, at=at)
+        Set(jobs=ids, change=mine, in_place=True, now=stop, known=known.of(writer, ids), at=at)
         for mine, stop, these in groups.values()
+        for ids in (tuple(job.id for job in these),)
     ]
     writer.decide(entries)
     touched = sorted((job for _, _, these in groups.values() for job in these), key=lambda job: job.id)

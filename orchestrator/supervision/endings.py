@@ -11,9 +11,10 @@ from db import attempts, executions, holdups, jobs
 from db.attempts import StoredAttempt
 from db.entries import ClearStrikes, Ended, Entry
 from db.executions import StoredExecution
+from db.known import known
 from jobs.node import disks
 from jobs.node.disks import OF_THE_NODE
-from jobs.words import AttemptState, BackendName, Cause
+from jobs.words import FINAL, AttemptState, BackendName, Cause
 from orchestrator.supervision import incidents, policy
 from orchestrator.supervision.handover import resources_of
 from orchestrator.supervision.judging import Over
@@ -86,6 +87,7 @@ def entries(
             node=verdict.node,
             checkpoint_step=step,
             memory_mb=decision.memory_mb,
+            known=known(connection, [job.id]) if decision.then in FINAL else (),
             at=at,
         )
     ]

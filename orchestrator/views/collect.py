@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +19,7 @@ from db.store import Store
 from db.text import parse_time
 from jobs import files
 from jobs.errors import BadInput, OrchError
-from jobs.records import MetricLine
+from jobs.tails import newest_metrics
 from jobs.words import BackendName, JobState
 from orchestrator import room
 from orchestrator.settings import Settings
@@ -36,8 +35,6 @@ from slurm.pools import Pools
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-TAIL_BYTES = 16_384
-"""Enough for the newest epochs' lines of any kind of ours."""
 FIRST_FEW = 5
 WAITING_LOOKED_AT = 1000
 """Jobs that have not started, of which is asked whether another orch submitted them."""
@@ -218,15 +215,6 @@ def running_progress(store: Store, row: StatusRow, now: datetime) -> Progress | 
     folder = store.layout.attempt(row.id, row.attempt) / row.execution
     began = row.ready_at or row.started_at
     return progress(newest_metrics(folder), parse_time(began) if began else None, now)
-
-
-def newest_metrics(folder: Path) -> list[MetricLine]:
-    """The newest lines of an execution's metrics.jsonl, oldest first; none where there is no file yet."""
-    lines = []
-    for text in files.tail(folder / "metrics.jsonl", TAIL_BYTES).split(b"\n"):
-        with suppress(files.Unreadable):
-            lines.append(files.decode(text, MetricLine))
-    return lines
 
 
 def pools(store: Store, settings: Settings, name: BackendName) -> Pools:

@@ -51,6 +51,7 @@ def essence(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
         "who waits for whom": "SELECT id, behind FROM job WHERE behind IS NOT NULL ORDER BY 1",
         "canaries": "SELECT job_id, began_at, over_at FROM canary ORDER BY 1",
         "limits": "SELECT name, max_running, max_fails FROM study ORDER BY 1",
+        "journal": "SELECT name, value FROM setting WHERE name IN ('journal_seq', 'journal_hash') ORDER BY 1",
         "strikes": "SELECT node, at, cause, job_id, cleared_at FROM node_health ORDER BY id",
     }
     return {name: rows(connection, sql) for name, sql in queries.items()}

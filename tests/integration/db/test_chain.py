@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from db import jobs, journal, rebuild
+from db import audit, jobs, journal, rebuild
+from db.entries import Lost
 from db.journal import JournalDamaged
 from db.store import Store
 from jobs.words import JobState
-from tests.helpers.filled import Filled
+from tests.helpers.filled import Filled, change
 
 
 def files_of(filled: Filled) -> list[Path]:
@@ -46,6 +47,40 @@ def test_each_file_names_the_hash_of_the_one_before(filled: Filled) -> None:
     loaded = [journal.load(path) for path in files_of(filled)]
     assert [file.previous for file, _ in loaded] == ["", *(digest for _, digest in loaded[:-1])]
     assert all(len(digest) == 32 for _, digest in loaded)
+
+
+def test_an_old_journal_is_chained_from_where_it_is(filled: Filled) -> None:
+    filled.submit()
+    change(filled, "DELETE FROM setting WHERE name = 'journal_hash'")  # as an orch left it that noted none
+    filled.cancel(1)
+    (_, digest), (second, _) = (journal.load(path) for path in files_of(filled))
+    assert second.previous == digest
+
+
+def test_a_file_that_is_another_one_is_said_and_stops_nobody(filled: Filled) -> None:
+    filled.submit(seeds=[0, 1])
+    filled.cancel(1)
+    filled.cancel(2)
+    first, _ = behind(filled, 2)
+    first.write_bytes(first.read_bytes() + b" ")
+    found = audit.audit(filled.store)
+    assert found.losses and not found.refuses() and "all goes on" in found.sentence()
+    assert filled.submit(seeds=[5]) == [3]
+    assert states(filled) == [JobState.CANCELLED, JobState.CANCELLED, JobState.QUEUED]
+
+
+def test_what_a_person_went_on_without_stands_in_the_journal(filled: Filled) -> None:
+    filled.submit(seeds=[0])
+    filled.succeed(1, {"test_accuracy": 90.0})
+    accepted = files_of(filled)[-1]
+    filled.submit(seeds=[5])
+    accepted.write_bytes(b"{")
+    rebuild.rebuild(filled.store.root, accept_loss=True)
+    file, _ = journal.load(accepted)
+    (entry,) = file.entries
+    assert isinstance(entry, Lost) and entry.results == (1,) and entry.at is not None
+    before = files_of(filled)[files_of(filled).index(accepted) - 1]
+    assert file.previous == journal.hash_of(before.read_bytes())
 
 
 def test_a_torn_last_file_never_counted_and_is_set_aside(filled: Filled) -> None:
