@@ -34,7 +34,7 @@ from jobs.odd import from_text, to_text
 from jobs.records import JobFile, MetricLine, Record, Spawn, Task, Terms
 from jobs.reported import Reported
 
-METRICS = "user_metrics.jsonl"
+METRICS, NUMBERS = "user_metrics.jsonl", "numbers.json"
 POLL_SECONDS = 0.5
 SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
 
@@ -53,6 +53,12 @@ class Order(Record, frozen=True, kw_only=True):
     pdb: bool = False
 
 
+class Numbers(Record, frozen=True, kw_only=True):
+    """`numbers.json`: what a kind's function returned."""
+
+    result: dict[str, float | None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ended:
     """How it ended, and what a person should know of it."""
@@ -62,6 +68,8 @@ class Ended:
     remarks: tuple[str, ...]
     wrote: tuple[str, ...]
     """Files that are worth keeping, relative to the folder."""
+    result: Mapping[str, float | None] | None = None
+    """The numbers that would count; None where it failed."""
 
 
 class ForegroundContext(WorkerContext):
@@ -99,14 +107,17 @@ def numbers(values: Mapping[str, float | None]) -> str:
     return " ".join(shown) or "no numbers"
 
 
-def run(order: Order, here: Mapping[str, str]) -> Ended:
-    """Run it to its end. `here`: the environment of this shell. Raises OrchError where it cannot start."""
+def run(order: Order, here: Mapping[str, str], out: int | None = None) -> Ended:
+    """Run it to its end. `here`: the environment of this shell; `out`: where it prints to, else this process's own.
+
+    Raises OrchError where it cannot start.
+    """
     threads = str(max(1, order.task.resources.cpus))
     here = {**here, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}  # as a slot would
-    return _program(order, here) if order.job.kind == "command" else _kind(order, here)
+    return _program(order, here, out) if order.job.kind == "command" else _kind(order, here, out)
 
 
-def _program(order: Order, here: Mapping[str, str]) -> Ended:
+def _program(order: Order, here: Mapping[str, str], out: int | None) -> Ended:
     impatient = Stop()
     impatient.ask(StopReason.TERMINATED)  # a person waits: a full disk is said at once
     context = ForegroundContext(order, impatient)
@@ -120,12 +131,13 @@ def _program(order: Order, here: Mapping[str, str]) -> Ended:
         if prepared.missing:
             say(f"not set here, and never written down: {', '.join(prepared.missing)}")
         say(f"runs {shlex.join(map(to_text, prepared.argv))} in {to_text(str(prepared.cwd))}")
-        code = follow(argv, prepared.cwd, environment)
+        code = follow(argv, prepared.cwd, environment, out)
     finally:
         sources.close()
         kept = prepared.settle()
     wrote = [f"work/{path}" for path in kept] + _files(context.folder, ("out", "checkpoints"))
-    return Ended(code=code, remarks=tuple(_told(context, sources, code)), wrote=tuple(wrote))
+    remarks, counted = _told(context, sources, code)
+    return Ended(code=code, remarks=tuple(remarks), wrote=tuple(wrote), result=counted)
 
 
 def _several(context: ForegroundContext, prepared: Prepared, *, pdb: bool) -> list[str] | None:
@@ -145,14 +157,16 @@ def _several(context: ForegroundContext, prepared: Prepared, *, pdb: bool) -> li
     ]
 
 
-def _told(context: ForegroundContext, sources: Sources, code: int) -> list[str]:
-    """The numbers that would count, had this been an execution."""
+def _told(
+    context: ForegroundContext, sources: Sources, code: int
+) -> tuple[list[str], Mapping[str, float | None] | None]:
+    """What to say of the numbers that would count, had this been an execution; those numbers."""
     if code != 0:
-        return [f"it ended with exit code {code}: an execution would fail"]
+        return [f"it ended with exit code {code}: an execution would fail"], None
     try:
         given = read_result(context.folder / "result.json")
     except CommandFailed as error:
-        return [f"an execution would fail: {error}"]
+        return [f"an execution would fail: {error}"], None
     counted = sources.result(given)
     printed = [name for name, one in Reported.of(context.options).metrics.items() if one.pattern]
     return [
@@ -161,18 +175,20 @@ def _told(context: ForegroundContext, sources: Sources, code: int) -> list[str]:
         *([f"left out: {odd}"] if (odd := left_out(given or {})) else []),
         *(f"{name}: {text}" for name, text in context.flags.items()),
         *([f"what it prints is not read here: {', '.join(map(ascii, printed))}"] if printed else []),
-    ]
+    ], counted
 
 
-def _kind(order: Order, here: Mapping[str, str]) -> Ended:
+def _kind(order: Order, here: Mapping[str, str], out: int | None) -> Ended:
     folder = Path(from_text(order.folder))
     path = folder / "order.json"
     write_json(path, order, durable=False)
     root = str(Path(__file__).resolve().parents[2])
     search = os.pathsep.join(filter(None, [root, here.get("PYTHONPATH", "")]))
     environment = {**here, "PYTHONSAFEPATH": "1", "PYTHONPATH": search}
-    code = follow([sys.executable, "-m", "jobs.node.foreground", str(path)], Path.cwd(), environment)
-    return Ended(code=code, remarks=(), wrote=tuple(_files(folder, ("work", "out", "checkpoints"))))
+    code = follow([sys.executable, "-m", "jobs.node.foreground", str(path)], Path.cwd(), environment, out)
+    counted = read_json(folder / NUMBERS, Numbers) if code == 0 else None
+    wrote = tuple(_files(folder, ("work", "out", "checkpoints")))
+    return Ended(code=code, remarks=(), wrote=wrote, result=counted.result if counted else None)
 
 
 def _files(folder: Path, below: Sequence[str]) -> list[str]:
@@ -181,8 +197,10 @@ def _files(folder: Path, below: Sequence[str]) -> list[str]:
     )
 
 
-def follow(argv: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> int:
+def follow(argv: Sequence[str], cwd: Path, environment: Mapping[str, str], out: int | None = None) -> int:
     """Start it on this terminal and wait for its end: the exit code as a shell gives it. Raises BadInput.
+
+    `out`: the descriptor that it prints to instead.
 
     Ctrl-C reaches it from the terminal itself, which signals the whole group; what somebody sends to orch alone is
     handed on.
@@ -191,7 +209,11 @@ def follow(argv: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> in
     try:
         try:
             child = subprocess.Popen(
-                argv, cwd=cwd, env=environment, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                argv,
+                cwd=cwd,
+                env=environment,
+                stdout=out,
+                preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before),
             )
         except OSError as error:
             raise BadInput(f"cannot start '{to_text(argv[0])}': {error.strerror}") from None
@@ -256,6 +278,7 @@ def main(path: Path) -> int:
     finally:
         if tree is not None:
             tree.settle()
+    write_json(folder / NUMBERS, Numbers(result=result), durable=False)
     say(f"its result: {numbers(result)}")
     return 0
 

@@ -19,7 +19,7 @@ from jobs.errors import BadInput, StoreError
 from jobs.kind import kind_named
 from jobs.layout import Layout
 from jobs.node import foreground
-from jobs.node.foreground import Order, say
+from jobs.node.foreground import Ended, Order, say
 from jobs.odd import to_text
 from jobs.records import Code, Surroundings, Task
 from jobs.words import JobState
@@ -40,7 +40,15 @@ def of_store(store: Store, number: int, *, debugger: bool) -> int:
     with store.read() as connection:
         job = jobs.get(connection, number)
         inputs = _inputs(connection, store.layout, job)
-    return _run(store.layout, job, inputs, None, debugger=debugger)
+    return _run(store.layout, job, inputs, None, debugger=debugger).code
+
+
+def again(store: Store, number: int, out: int) -> Ended:
+    """The same, with what it prints sent to the descriptor `out`: how it ended, with its numbers."""
+    with store.read() as connection:
+        job = jobs.get(connection, number)
+        inputs = _inputs(connection, store.layout, job)
+    return _run(store.layout, job, inputs, None, debugger=False, out=out)
 
 
 def of_submit(layout: Layout, job: StoredJob, keep: Keep | None, *, debugger: bool) -> int:
@@ -49,7 +57,7 @@ def of_submit(layout: Layout, job: StoredJob, keep: Keep | None, *, debugger: bo
     if job.needs:
         with Store(layout.root).read() as connection:
             inputs = _inputs(connection, layout, job)
-    return _run(layout, job, inputs, keep, debugger=debugger)
+    return _run(layout, job, inputs, keep, debugger=debugger).code
 
 
 def _inputs(connection: Connection, layout: Layout, job: StoredJob) -> dict[str, str]:
@@ -69,7 +77,15 @@ def _inputs(connection: Connection, layout: Layout, job: StoredJob) -> dict[str,
     return inputs
 
 
-def _run(layout: Layout, job: StoredJob, inputs: dict[str, str], keep: Keep | None, *, debugger: bool) -> int:
+def _run(
+    layout: Layout,
+    job: StoredJob,
+    inputs: dict[str, str],
+    keep: Keep | None,
+    *,
+    debugger: bool,
+    out: int | None = None,
+) -> Ended:
     kind_named(job.kind)
     terms = job.launching.terms()
     with _folder() as folder:
@@ -91,12 +107,12 @@ def _run(layout: Layout, job: StoredJob, inputs: dict[str, str], keep: Keep | No
         say(_devices())
         if terms.options.get("setup"):
             say("the setup lines of orch.toml are for nodes, and are not run here")
-        ended = foreground.run(order, os.environ)
+        ended = foreground.run(order, os.environ, out)
         for remark in ended.remarks:
             say(remark)
         if ended.wrote:
             keep_folder(folder, ended.wrote)
-        return ended.code
+        return ended
 
 
 def keep_folder(folder: Path, wrote: tuple[str, ...]) -> None:
