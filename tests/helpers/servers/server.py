@@ -19,8 +19,8 @@ SHARED = Path("/srv/lab")
 _OWN = ("/home", "/var/tmp")
 """Of COVERED, what is on the server's disk; the rest is gone with its power, as /tmp."""
 
-# auto: what is opened to write is read and written on the shelf itself, so that two hosts see the same, and what is only
-# read may be mapped into memory, as slurmctld does with job scripts.
+# auto: what is opened to write is read and written on the shelf itself, so that two hosts see the same, and what is
+# only read may be mapped into memory, as slurmctld does with job scripts.
 # Its arguments: name, disk, number, then words of folders: covers, and what is kept as `place=source`.
 _BOOT = """
 name=$1 disk=$2 number=$3 networks=$4 own=$5 passing=$6 covers=$7 kept=$8
