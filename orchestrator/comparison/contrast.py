@@ -13,6 +13,8 @@ from orchestrator.tables import statistics
 from orchestrator.tables.statistics import Comparison, Interval
 
 LEVEL = 0.05
+LARGEST, FINEST = 1e100, 1e-100
+"""Beyond these a square leaves the range of floats: the difference is told, and no test."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +106,10 @@ def contrast(
     by_pairs = len(shared) >= 2
     one = tuple(here[key] for key in shared) if by_pairs else first.values
     two = tuple(there[key] for key in shared) if by_pairs else second.values
-    tested = statistics.paired_t(one, two) if by_pairs else statistics.welch_t(one, two)
-    level = LEVEL / max(1, tests)
     deviations = statistics.deviation(one) or 0.0, statistics.deviation(two) or 0.0
+    tame = max(map(abs, (*one, *two))) <= LARGEST and all(spread == 0 or spread >= FINEST for spread in deviations)
+    tested = None if not tame else statistics.paired_t(one, two) if by_pairs else statistics.welch_t(one, two)
+    level = LEVEL / max(1, tests)
     found = Contrast(
         first=first.name,
         second=second.name,
@@ -115,9 +118,9 @@ def contrast(
         n_second=len(two),
         pairs=len(shared) if by_pairs else 0,
         difference=tested.difference if tested else statistics.mean(one) - statistics.mean(two),
-        effect=effects.effect(one, two, paired=by_pairs),
+        effect=effects.effect(one, two, paired=by_pairs) if tame else None,
         better=robust.improvement_over({"": one}, {"": two}, paired=by_pairs, up=up),
-        correlation=_correlation(one, two, *deviations) if by_pairs else None,
+        correlation=_correlation(one, two, *deviations) if by_pairs and tame else None,
         values=(one, two),
     )
     if tested is None or tested.p is None or tested.df is None:

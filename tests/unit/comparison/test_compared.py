@@ -117,6 +117,18 @@ def test_too_few_or_equal_values_have_no_test() -> None:
     assert contrast(same, nothing) is None
 
 
+def test_absurd_numbers_have_a_difference_and_no_test() -> None:
+    for scale in (1e300, 1e-200):
+        sides = [
+            Sample(name=name, values=tuple(scale * one for one in own), keys=(0, 1, 2))
+            for name, own in (("a", (1.0, 2.0, 4.0)), ("b", (2.0, 1.5, 1.0)))
+        ]
+        found = contrast(*sides, margin=1.0)
+        assert found is not None and found.difference == pytest.approx(scale * 5 / 6)
+        assert (found.p, found.effect, found.smallest, found.correlation) == (None, None, None, None)
+        assert found.better is not None and found.better.value == pytest.approx(6 / 9)
+
+
 def house() -> claims.Claims:
     rows = plausible.study_rows(6)
     again = [
