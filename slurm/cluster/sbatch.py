@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -107,7 +108,8 @@ def parameters(submission: Submission, exclude: frozenset[str], settings: Launch
     asked["wckey"] = None  # submitit's own default is refused where workload keys are checked
     asked["array_parallelism"] = len(submission.batch.jobs)
     asked["stderr_to_stdout"] = True
-    asked["setup"] = setup_lines(folder_of(submission.folder), job.options.get("setup") or ())
+    on_gpus = bool(job.resources.gpus) or options.asks_gpus(free)
+    asked["setup"] = setup_lines(folder_of(submission.folder), job.options.get("setup") or (), on_gpus=on_gpus)
     # Without srun a signal before the limit never reaches Python, with it a step costs time: so only where it helps.
     asked["use_srun"] = job.checkpoints
     asked["srun_args"] = ["--nodes=1", "--ntasks=1", "--open-mode=append", "--export=ALL"]
@@ -134,7 +136,7 @@ def _resources(resources: Resources, free: Mapping[str, Any]) -> dict[str, Any]:
     return asked
 
 
-def setup_lines(folder: Path, own: Sequence[str]) -> list[str]:
+def setup_lines(folder: Path, own: Sequence[str], *, on_gpus: bool = False) -> list[str]:
     """Shell lines before the worker: our own, then the user's, of which one that fails ends the job at once.
 
     The link makes submitit find its pickle under the name it expects, without anybody renaming pickles after sbatch.
@@ -158,6 +160,11 @@ def setup_lines(folder: Path, own: Sequence[str]) -> list[str]:
     root = Path(jobs.__file__).parents[1]
     if root.name not in ("site-packages", "dist-packages"):  # run from a source tree that may not be installed
         lines.append(f"export PYTHONPATH={shlex.quote(str(root))}${{PYTHONPATH:+:$PYTHONPATH}}")
+    if on_gpus:  # in a lab of one's own others may use the same GPUs; anywhere else this ends at once
+        lines.append(
+            'if [ -e "${SLURM_CONF%/*}/lab.json" ]; then export CUDA_DEVICE_ORDER=PCI_BUS_ID; '
+            f"{shlex.quote(sys.executable)} -m slurm.lab.gpuwait || :; fi"
+        )
     fresh = "".join(f"-u {name} " for name in assigned(own))
     before = [
         # What the user's lines change is found by comparing; nothing of it is written to a disk, for it holds secrets.
