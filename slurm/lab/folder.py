@@ -30,7 +30,7 @@ def check(folder: Path) -> None:
 @contextlib.contextmanager
 def opened(folder: Path) -> Iterator[None]:
     """The lab's folder, for us alone; one that was not there is gone again where nothing came of it."""
-    fresh = not folder.exists()
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         make_folder(folder)
         folder.chmod(0o700)
@@ -46,8 +46,11 @@ def opened(folder: Path) -> Iterator[None]:
             raise ClusterError("another `orch lab` changes this lab just now: wait for it") from None
         yield
     except BaseException:
-        if fresh and not record.file_of(folder).exists():
+        if missing and not record.file_of(folder).exists():
             shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # somebody else began to use it meanwhile
+                for one in missing[1:]:
+                    one.rmdir()
         raise
     finally:
         os.close(handle)
