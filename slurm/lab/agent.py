@@ -25,6 +25,8 @@ from slurm.lab.record import Lab, Member
 from slurm.lab.station import CONTROLLER, MUNGE, Station
 
 NODE = "slurmd"
+DEAF_S = 15.0
+"""A controller that takes no connections for so long is no more in its start."""
 STAYS_S = 0.6
 """A daemon that cannot work ends within this time of its start."""
 LOGS = {CONTROLLER: "slurmctld.log", NODE: "slurmd.{node}.log", MUNGE: "../munge/munged.log"}
@@ -50,6 +52,7 @@ class Here:
         self.station.start_munge()
         self.station.start_node(self.me.node)
         if self.is_controller:
+            self._end_deaf_controller()
             self.station.start_controller()
         if len(before) < 2 + self.is_controller:
             time.sleep(STAYS_S)
@@ -111,6 +114,19 @@ class Here:
         """The names of the daemons that run, munged, slurmd and slurmctld."""
         found = self.station.daemons.running()
         return tuple(name for name in _DAEMONS if (self.me.node if name == NODE else name) in found)
+
+    def _end_deaf_controller(self) -> None:
+        """One that runs and takes no connections never will again.
+
+        SLURM's backup may hang so when the controller is back that it stood in for (seen with 22.05, after a pulled
+        cable: "backup not completely done relinquishing control"), and would stand in for nobody any more.
+        """
+        end = time.monotonic() + DEAF_S
+        while self.station.daemons.get(CONTROLLER) is not None and not sockets.listens(self.lab.port):
+            if time.monotonic() > end:
+                self.station.daemons.kill([CONTROLLER])
+                return
+            time.sleep(0.5)
 
     def _prepare(self) -> None:
         """The folder on this host's own disk, which nobody else may enter."""

@@ -23,6 +23,7 @@ from slurm.lab.record import PORTS
 from slurm.lab.station import Station
 from slurm.local.host import cores
 
+SEEN_S = 5.0
 MOST_BLOCKS = 20
 """Free ones of this many are enough to choose from."""
 
@@ -50,7 +51,7 @@ def look(order: LookOrder) -> Look:
         slurm="" if missing else version(Programs()),
         missing=missing,
         system=system(),
-        unpacked=version(Programs(unpacked)) if unpacked.is_dir() else "",
+        unpacked=version(Programs(unpacked)) if _is_there(unpacked) else "",
         unpacks=all(shutil.which(name) for name in ("apt-get", "dpkg")),
         seen=_seen(where, order.nonce),
         maps=_maps(where, order.nonce),
@@ -116,15 +117,30 @@ def _memory_mb() -> int:
 
 
 def _seen(folder: Path, nonce: str) -> str:
-    """What lies in the file that our caller wrote, where we can write beside it."""
+    """What lies in the file that our caller wrote, where we can write beside it.
+
+    A network file system may show a folder that is new to other hosts only after a while (nfs(5), acregmin).
+    """
     own = folder / f".look-{nonce}-{os.getpid()}"
+    end = time.monotonic() + SEEN_S
+    while True:
+        found = ""
+        with contextlib.suppress(OSError):
+            text = (folder / f".look-{nonce}").read_text()
+            own.touch()
+            own.unlink()
+            found = text
+        if found == nonce or time.monotonic() > end:
+            return found
+        time.sleep(0.5)
+
+
+def _is_there(folder: Path) -> bool:
+    """False also where we may not look, which another check tells."""
     try:
-        text = (folder / f".look-{nonce}").read_text()
-        own.touch()
-        own.unlink()
+        return folder.is_dir()
     except OSError:
-        return ""
-    return text
+        return False
 
 
 def _maps(folder: Path, nonce: str) -> bool:
