@@ -9,7 +9,7 @@ DATA_PACKAGES := dataset-fashion-mnist
 FONT_PACKAGES := fonts-ipafont-gothic
 SERVER_PACKAGES := iproute2 openssh-server openssh-client glusterfs-client faketime rsync
 
-.PHONY: install constraints demo test test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm foreign foreign-readers chaos mutants packages clean
+.PHONY: install constraints demo test test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm foreign foreign-readers chaos lab-chaos mutants packages clean
 
 install: $(VENV)/installed
 
@@ -112,6 +112,10 @@ chaos: install packages
 	ORCH_FUZZ_FILES=20000 ORCH_FUZZ_COMMANDS=1000 ORCH_FUZZ_MINDS=1000 $(BIN)/pytest -s tests/fuzz
 	ORCH_CHAOS_MINUTES=5 $(BIN)/pytest -s tests/e2e/test_chaos.py
 	ORCH_CHAOS_MINUTES=15 $(BIN)/pytest tests/slurm -k chaos
+
+# Table 2 on pretend servers while one of them is hurt twice (docs/lab.md); 10 to 15 minutes on two busy cores.
+lab-chaos: install packages
+	$(BIN)/pytest -s tests/lab/table2.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info benchmarks/out
