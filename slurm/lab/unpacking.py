@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from urllib.parse import unquote
 
 from slurm.lab.errors import ClusterError
 from slurm.lab.packages import install_command, libraries
@@ -14,13 +13,13 @@ from slurm.lab.packages import install_command, libraries
 PACKAGES = ("slurmd", "slurmctld", "slurm-client", "slurm-wlm-basic-plugins", "munge")
 CLIENTS = ("sbatch", "srun", "squeue", "sinfo", "scontrol", "scancel", "sacct", "sacctmgr", "salloc")
 _FETCH_S = 600
+_VARIANT = "-wlm"
 _LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib/ld-linux.so.2")
 
 
-def names_of(uris: str) -> list[str]:
-    """The packages in what `apt-get --print-uris` prints: a quoted address, name_version_arch.deb, size, sum."""
-    files = [words[1] for line in uris.splitlines() if len(words := line.split()) >= 3 and line.startswith("'")]
-    return [unquote(file).partition("_")[0] for file in files if file.endswith(".deb")]
+def names_of(simulated: str) -> list[str]:
+    """The packages in what `apt-get --simulate install` prints: 'Inst slurmd (22.05.8-4 Debian:12 [amd64])'."""
+    return [words[1] for line in simulated.splitlines() if len(words := line.split()) >= 2 and words[0] == "Inst"]
 
 
 def unpack(root: Path) -> None:
@@ -29,7 +28,8 @@ def unpack(root: Path) -> None:
     fetched = draft / "fetched"
     fetched.mkdir(parents=True)
     try:
-        wanted = ["apt-get", "install", "--no-install-recommends", "--print-uris", "-qq", *PACKAGES]
+        # Simulated, as anything else wants to write apt's own files, which is root's.
+        wanted = ["apt-get", "install", "--no-install-recommends", "--simulate", "-qq", *PACKAGES]
         names = names_of(_run(wanted, fetched))
         if not names:
             raise ClusterError("apt-get names no package of SLURM")
@@ -37,11 +37,21 @@ def unpack(root: Path) -> None:
         for file in sorted(fetched.glob("*.deb")):
             _run(["dpkg", "-x", str(file), str(draft)], fetched)
         shutil.rmtree(fetched)
+        _link_alternatives(draft)
         if root.exists():
             shutil.rmtree(root)
         draft.rename(root)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _link_alternatives(root: Path) -> None:
+    """slurmd beside slurmd-wlm, as the packages' own scripts, which are not run, have update-alternatives do."""
+    for folder in (root / "usr" / "sbin", root / "usr" / "bin"):
+        for path in sorted(folder.glob(f"*{_VARIANT}")):
+            plain = path.with_name(path.name.removesuffix(_VARIANT))
+            if not plain.exists():
+                plain.symlink_to(path.name)
 
 
 def _run(command: list[str], where: Path) -> str:

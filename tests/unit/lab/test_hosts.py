@@ -258,11 +258,11 @@ def test_gpus_by_the_driver_and_by_their_files() -> None:
 
 
 def test_the_packages_that_apt_would_fetch() -> None:
-    uris = (
-        "'http://deb.example/slurmd_22.05.8-4_amd64.deb' slurmd_22.05.8-4_amd64.deb 53080 MD5Sum:0\n"
-        "'http://deb.example/m.deb' libmunge2_0.5%3a1_amd64.deb 1 SHA256:0\nnothing\n"
+    simulated = (
+        "NOTE: This is only a simulation!\nInst libmunge2 (0.5.15-2 Debian:12 [amd64])\n"
+        "Inst slurmd [22.05.7] (22.05.8-4 Debian:12 [amd64])\nConf libmunge2 (0.5.15-2 Debian:12 [amd64])\nInst\n"
     )
-    assert names_of(uris) == ["slurmd", "libmunge2"]
+    assert names_of(simulated) == ["libmunge2", "slurmd"]
 
 
 def test_nodes_that_do_not_take_part() -> None:
