@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -84,10 +85,11 @@ class Room:
 
     def close(self) -> None:
         """End everything in it."""
-        for pid in children(self._process.pid):
-            # The process of the room itself: unshare's end follows, and tells that all is gone.
-            os.kill(pid, 9)
-        self._process.kill() if not children(self._process.pid) else None
+        first = children(self._process.pid)
+        for pid in first:  # unshare's end follows, and tells that all is gone
+            os.kill(pid, signal.SIGKILL)
+        if not first:
+            self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
