@@ -113,9 +113,10 @@ chaos: install packages
 	ORCH_CHAOS_MINUTES=5 $(BIN)/pytest -s tests/e2e/test_chaos.py
 	ORCH_CHAOS_MINUTES=15 $(BIN)/pytest tests/slurm -k chaos
 
-# Table 2 on pretend servers while one of them is hurt twice (docs/lab.md); 10 to 15 minutes on two busy cores.
+# Table 2 on pretend servers while one of them is hurt twice, and what is no lab (docs/lab.md); 15 minutes on two busy cores.
 lab-chaos: install packages
 	$(BIN)/pytest -s tests/lab/table2.py
+	$(BIN)/pytest tests/lab/refusals.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info benchmarks/out
