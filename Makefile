@@ -9,7 +9,7 @@ DATA_PACKAGES := dataset-fashion-mnist
 FONT_PACKAGES := fonts-ipafont-gothic
 SERVER_PACKAGES := iproute2 openssh-server openssh-client glusterfs-client faketime rsync
 
-.PHONY: install constraints demo test test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm foreign foreign-readers chaos lab-chaos mutants packages clean
+.PHONY: install constraints demo test test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm hangs foreign foreign-readers chaos lab-chaos mutants packages clean
 
 install: $(VENV)/installed
 
@@ -94,6 +94,10 @@ bench-slurm: install packages
 # Programs that nobody here wrote, as they are (docs/foreign.md): FOREIGN="--from FOLDER --python PYTHON". Not in CI.
 foreign: install
 	$(BIN)/python -m benchmarks.foreign $(FOREIGN)
+
+# What is taken for a hang, against ten thousand simulated histories (docs/hangs.md). CI runs a few hundred.
+hangs: install
+	ORCH_HISTORIES=10000 $(BIN)/pytest -q -s --timeout 3600 tests/simulation/test_hangs.py
 
 # Puts small faults into copies of the code, one at a time: each must be noticed by the fast part of make test.
 mutants: install

@@ -9,7 +9,7 @@ from db import supervising as supervising  # its tables belong to the same metad
 from db.base import Table as Table
 from jobs.words import AttemptState, BackendName, Cause, JobState
 
-VERSION = "0010"
+VERSION = "0011"
 """The newest migration: what `alembic_version` of an up-to-date store holds."""
 
 
@@ -193,6 +193,7 @@ class Attempt(Table):
         Index("attempt_by_token", "token"),
         Index("attempt_given_up", "id", sqlite_where=text(GIVEN_UP)),
         Index("attempt_live", "id", sqlite_where=text("state != 'ended' OR doomed = 1")),
+        Index("attempt_hung", "ended_at", sqlite_where=text("cause = 'hang'")),
     )
 
 

@@ -1,4 +1,5 @@
-"""The tables of what supervising leaves behind: strikes against nodes, gone hosts, events, canaries, and the lease."""
+"""The tables of what supervising leaves behind: strikes against nodes, gone hosts, events, canaries, how often
+jobs report, and the lease."""
 
 from __future__ import annotations
 
@@ -57,6 +58,17 @@ class GoneHost(Table):
     name: Mapped[str] = mapped_column(primary_key=True)
     at: Mapped[str]
     evidence: Mapped[str]
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class Rhythm(Table):
+    """How often an execution gave a sign of life, for those of the same config that come after it."""
+
+    __tablename__ = "rhythm"
+    config_id: Mapped[int] = mapped_column(ForeignKey("config.id"), primary_key=True)
+    execution_id: Mapped[int] = mapped_column(ForeignKey("execution.id"), primary_key=True)
+    text: Mapped[str]
+    """JSON: jobs.rhythm.Rhythm."""
     __table_args__ = ({"sqlite_with_rowid": False},)
 
 

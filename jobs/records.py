@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from jobs.resources import InQueue, Resources
+from jobs.rhythm import Rhythm
 from jobs.words import Cause
 
 FORMAT = 1
@@ -146,6 +147,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Index into the manifest's terms; None in manifests of 0.1.0, whose terms stand in job.json."""
     resume: bool = True
     """False: begin anew (a retry after an error); checkpoints of earlier generations are not looked at."""
+    rhythms: tuple[Rhythm, ...] = ()
+    """What was learnt of earlier executions of the same config, one for each device."""
 
 
 class Manifest(Record, frozen=True, kw_only=True):
@@ -277,6 +280,8 @@ class Outcome(Record, frozen=True, kw_only=True):
     spawn: tuple[Spawn, ...] = ()
     flags: dict[str, str] = msgspec.field(default_factory=dict)
     """Remarks that a table shows as footnotes (e.g. match: 'nearest of 100000 draws')."""
+    rhythm: Rhythm | None = None
+    """How often it gave a sign of life; None where it never did, or failed."""
     at: Moment
 
     def __post_init__(self) -> None:

@@ -87,6 +87,8 @@ class Cause(StrEnum):
     ERROR = "error"
     CANCELLED = "cancelled"
     LOST = "lost"
+    HANG = "hang"
+    """It lived and gave no sign of life (jobs/rhythm.py)."""
 
 
 class BackendName(StrEnum):

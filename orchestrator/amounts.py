@@ -6,6 +6,8 @@ import re
 
 from jobs.errors import BadInput
 
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
 
 def memory_mb(text: str, option: str = "--mem") -> int:
     """'8G', '500M' or plain MB. Raises BadInput."""
@@ -49,3 +51,15 @@ def minutes(text: str, option: str = "--time") -> int:
     if seconds <= 0:
         raise BadInput(f"{option} must be more than 0 (got '{text}')")
     return -(-seconds // 60)
+
+
+def hang_after(text: str, option: str = "--hang-after") -> float:
+    """Seconds of '90s', '30m', '2h' or '1d'; 0 for 'off', -1 for 'auto'. Raises BadInput."""
+    word = text.strip().lower()
+    if word in ("off", "auto"):
+        return 0.0 if word == "off" else -1.0
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", word)
+    seconds = float(match.group(1)) * _SECONDS[match.group(2)] if match else 0.0
+    if not 1 <= seconds <= 1e9:
+        raise BadInput(f"{option} takes a time such as 90s, 30m or 2h, 'off' or 'auto' (got '{text}')")
+    return seconds

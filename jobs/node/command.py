@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs import trust
-from jobs.node import interpreter
+from jobs.node import autopsy, interpreter
 from jobs.node import team as teams
 from jobs.node.context import Context, Interrupted
 from jobs.node.endings import CommandFailed, MemoryKills, cause_of_program
@@ -20,11 +20,13 @@ from jobs.node.machine import gpu_names
 from jobs.node.preparation import Prepared, prepare
 from jobs.node.progress import Watch
 from jobs.node.reports import left_out, read_result
+from jobs.node.silence import Silence, given_of, printed, tree
 from jobs.node.sources import Sources, streams
 from jobs.node.team import Team
 from jobs.numbers.source import clean, listed
 from jobs.odd import to_text
 from jobs.patience import may_pass, patiently
+from jobs.words import Cause
 
 METRICS = "user_metrics.jsonl"
 """What ORCH_METRICS names, in the execution's folder."""
@@ -32,6 +34,8 @@ GRACE_SECONDS = 25.0
 READY_SECONDS = 10.0
 POLL_SECONDS = 0.02
 RANKS_LATER_SECONDS = 3.0
+UNKILLABLE_SECONDS = 30.0
+"""A process that hangs in the kernel does not die by KILL: so long it is waited for."""
 SIGNALS_DIFFER_SECONDS = 0.5
 """So much later than its program a worker may be told to stop by the same scancel or preemption."""
 
@@ -52,17 +56,20 @@ def run(context: Context) -> Mapping[str, float | None]:
     sources = Sources(context, context.folder / METRICS, prepared.path, streams(context.folder))
     team = teams.made(context, prepared)
     while True:
-        program = Program(context, _started(context, prepared, sources, team), progress, sources, team)
+        program = Program(context, _started(context, prepared, sources, team), progress, sources, team, gpus)
         try:
-            code, stopped = program.follow(stop_signal(context))
+            code, stopped = program.follow(stop_signal(context), prepared.environment)
         except BaseException:
             program.signal(signal.SIGKILL)  # nobody would follow it any more
             program.look_at_progress(now=True)  # the outcome's word on it is the last
             raise
-        if team is None or code == 0 or stopped or not team.took_another_port():
+        if team is None or code == 0 or stopped or program.hang or not team.took_another_port():
             break
     sources.close()
     prepared.settle()
+    if program.hang:
+        raise CommandFailed(program.hang, Cause.HANG)
+    context.keep_rhythm(program.silence.rhythm(whole=code == 0 and not stopped))
     if stopped and not (code == 0 and result.exists()):
         raise Interrupted
     if code != 0 and team is not None:
@@ -84,7 +91,13 @@ def _started(context: Context, prepared: Prepared, sources: Sources, team: Team 
     try:
         return subprocess.Popen(
             argv,
-            env={**sources.environment, **prepared.environment, "ORCH_METRICS": str(context.folder / METRICS), **own},
+            env={
+                "PYTHONFAULTHANDLER": "1",
+                **sources.environment,
+                **prepared.environment,
+                "ORCH_METRICS": str(context.folder / METRICS),
+                **own,
+            },
             cwd=prepared.cwd,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -153,6 +166,7 @@ class Program:
         progress: Watch,
         sources: Sources,
         team: Team | None = None,
+        gpus: str = "",
     ) -> None:
         self.context = context
         self.child = child
@@ -160,8 +174,18 @@ class Program:
         self.sources = sources
         self.team = team
         self.memory = MemoryKills()
+        self.hang = ""
+        """The sentence that says so, where it hung and was killed for it."""
+        self.silence = Silence(
+            context.rhythms,
+            given_of(context.options),
+            gpus,
+            signs=lambda: (printed(context.folder), progress.step),
+            processes=lambda: tree(child.pid),
+            held_up=context.disks.held_up,
+        )
 
-    def follow(self, stop_signal: signal.Signals) -> tuple[int, bool]:
+    def follow(self, stop_signal: signal.Signals, environment: Mapping[str, str]) -> tuple[int, bool]:
         """Wait for its end; forward a stop as its signal, then KILL after the grace. (exit code, whether stopped)."""
         ended = threading.Event()
 
@@ -172,6 +196,7 @@ class Program:
         threading.Thread(target=wait, daemon=True).start()
         began = time.monotonic()
         asked: float | None = None
+        killed: float | None = None
         more = False
         while not ended.wait(0.0 if more else POLL_SECONDS if asked is None else POLL_SECONDS / 2):
             self.memory.look()
@@ -187,12 +212,36 @@ class Program:
                 self.signal(signal.SIGKILL)
             if self.team is not None and self.team.look():
                 self.signal(signal.SIGKILL)
+            if asked is None and killed is None and self.hangs(environment):
+                killed = time.monotonic()
+                self.signal(signal.SIGKILL)
+            elif killed is not None and time.monotonic() - killed > UNKILLABLE_SECONDS:
+                self.hang += "; it does not die by SIGKILL either"
+                return -signal.SIGKILL, False
         self.look_at_progress(now=True)
         code = self.child.returncode if self.team is None else self.team.code(self.child.returncode)
         if code and asked is None:
             # SLURM signals every process of a job, so the program may be gone before its signal has reached us.
             asked = _asked_soon(self.context)
         return code, asked is not None
+
+    def hangs(self, environment: Mapping[str, str]) -> bool:
+        """Whether it hangs. If so, what can be seen of it is kept first; a sign of life meanwhile saves it."""
+        why = self.silence.look()
+        if why is None:
+            return False
+        pids = [one.pid for one in tree(self.child.pid)]
+        folder = self.context.folder
+        told = autopsy.record(folder, why, pids, environment)
+        if not self.silence.still():
+            return False
+        self.hang = f"{why}; what it did then is in {autopsy.NAME}"
+        if not told and self.team is None:
+            autopsy.abort(folder, pids, streams(folder))
+        elif not told and self.team is not None:
+            self.team.tell(signal.SIGABRT)  # each rank by the process that stands around it, on whichever node
+            autopsy.abort(folder, [], [*streams(folder), *self.team.streams()])
+        return True
 
     @property
     def later(self) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobs.records import Architecture, MetricLine, Outcome, Spawn, Terms
+from jobs.rhythm import Rhythm
 
 if TYPE_CHECKING:
     from jobs.node.checkpoints import Checkpoints
@@ -48,6 +49,8 @@ class Context(Protocol):
     """How this attempt is run: its code and its environment."""
     store: Path
     """The store's folder."""
+    rhythms: Sequence[Rhythm]
+    """What was learnt of earlier executions of the same config."""
 
     def ready(self) -> None:
         """Say once that the data is loaded and the first step is done."""
@@ -81,6 +84,9 @@ class Context(Protocol):
 
     def keep_versions(self, versions: Mapping[str, str], device_name: str) -> None:
         """What the work ran on (torch's version, the GPU's name)."""
+
+    def keep_rhythm(self, rhythm: Rhythm | None) -> None:
+        """How often it gave a sign of life."""
 
     def spawn(self, jobs: Sequence[Spawn]) -> None:
         """Ask for further jobs, enqueued when this outcome is accepted."""

@@ -50,6 +50,10 @@ class Disks:
             if found is not None:
                 self._seen = (at, found[0], f"the disk of the {found[0]} ({found[1]}) was full")
 
+    def held_up(self) -> bool:
+        """Whether a disk was full just now, so that a program may wait for room."""
+        return self._seen is not None and time.monotonic() - self._seen[0] < RECENT_SECONDS
+
     def trouble(self, said: str = "") -> tuple[str, str] | None:
         """(which folder, a sentence) where a disk is full or failing now, was just now, or the program said so last."""
         for name, folder in self.folders.items():

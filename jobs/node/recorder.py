@@ -34,6 +34,7 @@ from jobs.records import (
     Task,
     Terms,
 )
+from jobs.rhythm import Rhythm
 
 
 def terms_of(manifest: Manifest, task: Task, job: JobFile) -> Terms:
@@ -87,6 +88,8 @@ class WorkerContext:
         self.epoch = -1
         self.device_name = ""
         self.versions: dict[str, str] = {}
+        self.rhythms: Sequence[Rhythm] = task.rhythms
+        self.rhythm: Rhythm | None = None
         self.flags: dict[str, str] = {}
         self.architecture: Architecture | None = None
         self.architectures: dict[str, Architecture] = {}
@@ -173,6 +176,9 @@ class WorkerContext:
     def keep_versions(self, versions: Mapping[str, str], device_name: str) -> None:
         self.versions = dict(versions)
         self.device_name = device_name
+
+    def keep_rhythm(self, rhythm: Rhythm | None) -> None:
+        self.rhythm = rhythm
 
     def spawn(self, jobs: Sequence[Spawn]) -> None:
         self.spawned = tuple(jobs)

@@ -151,6 +151,10 @@ class Team:
         """Where torchrun (or srun) itself prints to: the program's own streams hold nothing of it."""
         return open_private(ranks.log(self.folder, 0), os.O_WRONLY | os.O_APPEND)
 
+    def streams(self) -> list[Path]:
+        """Where the other ranks print their errors to."""
+        return [ranks.stream(self.folder, rank, "stderr") for rank in ranks.printed(self.folder)]
+
     # ---- while it runs
 
     def tell(self, number: int) -> None:

@@ -25,6 +25,7 @@ from jobs.layout import Layout
 from jobs.metrics import RULE
 from jobs.node import fingerprint, kindcode, outcomes
 from jobs.node.context import Interrupted
+from jobs.node.hangwatch import HangWatch
 from jobs.node.machine import job_nodes, peak_memory_mb, requeue_self, slurm_job_id
 from jobs.node.recorder import WorkerContext, terms_of, working_folder
 from jobs.node.stopping import Heartbeat, Stop, StopReason
@@ -126,7 +127,10 @@ class Execution:
                 context.cwd = tree.place(context.cwd)
                 if context.cwd.is_relative_to(tree.home):
                     context.cwd.mkdir(parents=True, exist_ok=True)  # an empty folder holds no file of a snapshot
+            watch = self._watched(context)
             outcome = self._work(context)
+            if watch is not None:
+                watch.over(whole=outcome.ending == "success")
         except Exception as error:  # also what comes of an Interrupted
             outcome = self._failed(error, context)
         if tree is not None:
@@ -145,6 +149,7 @@ class Execution:
                 versions={**_imported(), **context.versions},
                 dataset=getattr(context.config, "dataset", None),
                 flags=context.flags,
+                rhythm=context.rhythm if outcome.ending != "failure" else None,
                 epoch=context.epoch,
                 lines_follow=context.rest is not None,
                 checkpoint_step=context.checkpoints.newest_step,
@@ -161,6 +166,18 @@ class Execution:
             trust.tighten(self.folder, group=trust.group_looks(self.folder))
         if requeue and not requeue_self():
             self._write(msgspec.structs.replace(outcome, requeued=False))
+
+    def _watched(self, context: WorkerContext) -> HangWatch | None:
+        """Of a kind, whose work is in this process: who sees that it hangs. A program is watched where it is run."""
+        if self.job.kind == "command":
+            return None
+
+        def hung(why: str) -> None:
+            self._write(Outcome(ending="failure", cause=Cause.HANG, error=why, epoch=context.epoch, at=now()))
+
+        watch = HangWatch(context, self.stop, hung)
+        watch.start()
+        return watch
 
     def _place_code(self) -> Worktree | None:
         """Of a kind of another package: its kept code, before it is imported. A program has its own way."""

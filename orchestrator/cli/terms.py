@@ -23,6 +23,11 @@ TERMS: list[click.Option] = [
     click.Option(["--jobs-per-gpu"], type=int, help="Share each local GPU between so many jobs."),
     click.Option(["--checkpoint-every"], type=float, help="Seconds between checkpoints (0: every epoch)."),
     click.Option(["--retry-oom-mem"], type=float, help="After out of memory, retry with so many times the memory."),
+    click.Option(
+        ["--hang-after"],
+        metavar="DURATION",
+        help="Without a sign of life for so long it hangs, like 30m; 'off', or 'auto' as learnt (docs/hangs.md).",
+    ),
     click.Option(["--partition"], help="SLURM partition."),
     click.Option(["--account"], help="SLURM account."),
     click.Option(["--qos"], help="SLURM quality of service."),
@@ -74,13 +79,16 @@ def asked_for(given: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
     """The resources that options ask for, and how to run the jobs otherwise. Raises BadInput."""
     from jobs import launchers
     from jobs.resources import Asked
+    from jobs.rhythm import OPTION
     from orchestrator import terms
-    from orchestrator.amounts import memory_mb, minutes
+    from orchestrator.amounts import hang_after, memory_mb, minutes
 
     slurm = terms.of_command({name: given[name] for name in terms.NAMED}, given["sbatch"])
     gpus, typed = terms.gpu_request(given["gpus"])
     options = {name: given[name] for name in ("jobs_per_gpu", "checkpoint_every", "retry_oom_mem")}
     options = {name: value for name, value in options.items() if value is not None}
+    if given["hang_after"] is not None:
+        options[OPTION] = hang_after(given["hang_after"])
     _check(options)
     options |= launchers.checked(given["launcher"], given["ranks_per_node"])
     if slurm or typed:

@@ -28,6 +28,7 @@ LOOKS: dict[str, tuple[str, str]] = {
     "error": (BLACK, ""),
     "cancelled": ("#FFFFFF", "///"),
     "lost": (GREY, "xxx"),
+    "hang": (GREY, "..."),
 }
 """Colour and hatch by cause: the hatch tells them apart in grey print."""
 MOST_NUMBERS = 80

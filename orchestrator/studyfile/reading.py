@@ -32,6 +32,7 @@ TERMS = (
     "jobs_per_gpu",
     "checkpoint_every",
     "retry_oom_mem",
+    "hang_after",
     "partition",
     "account",
     "qos",

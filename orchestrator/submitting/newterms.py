@@ -23,6 +23,7 @@ from jobs.errors import BadInput
 from jobs.kind import kind_named
 from jobs.launchers import LAUNCHER, PER_NODE
 from jobs.resources import Resources
+from jobs.rhythm import OPTION
 from jobs.words import BackendName, JobState
 from orchestrator import terms
 from orchestrator.jobids import ranges
@@ -213,8 +214,10 @@ def words(change: Change) -> str:
     for name, value in (("backend", change.backend), ("priority", change.priority)):
         if value is not None:
             told.append(f"{name} {value}")
+    if (given := change.options.get(OPTION)) is not None:
+        told.append(f"hang-after {'off' if given == 0 else f'{given:.0f} s' if given > 0 else 'as learnt'}")
     for name, value in {**change.slurm, **change.options}.items():
-        if value is not None and name not in ("minutes",):
+        if value is not None and name not in ("minutes", OPTION):
             shown = ", ".join(value) if isinstance(value, dict | list) else value
             told.append(f"{name.replace('_', '-')}" + ("" if value is True else f" {shown}"))
     told += [f"--env {name}" for name in change.env]

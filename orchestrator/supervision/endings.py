@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from db import attempts, executions, holdups, jobs
+from db import attempts, executions, holdups, jobs, rhythms
 from db.attempts import StoredAttempt
 from db.entries import ClearStrikes, Ended, Entry
 from db.executions import StoredExecution
@@ -23,7 +23,9 @@ from orchestrator.supervision.seen import Seen
 from slurm import causes
 from slurm.local import slots
 
-_OF_A_GPU = (Cause.GPU_FAULT, Cause.LAUNCH_FAILURE)
+_OF_A_GPU = (Cause.GPU_FAULT, Cause.LAUNCH_FAILURE, Cause.HANG)
+HANGS_TOGETHER = timedelta(hours=6)
+"""So close together hangs at one place speak of the place."""
 """Causes that a local GPU is struck for: a reboot or a kill is not its fault."""
 
 
@@ -67,6 +69,7 @@ def entries(
             foreign_gpu_memory=policy.others_used_memory(verdict.error, _parts(attempt)),
             shared_disk=(outcome is not None and outcome.disk not in ("", OF_THE_NODE))
             or any(disks.TEXT.search(line) for line in verdict.evidence if outcome is None),
+            hung_there=verdict.cause is Cause.HANG and _hung_there(connection, attempt, verdict, at),
             memory_mb=resources.memory_mb,
             peak_memory_mb=outcome.peak_memory_mb if outcome else 0.0,
             retry_oom_factor=float(job.launching.options.get("retry_oom_mem", 0)),
@@ -158,6 +161,17 @@ def _blamed(attempt: StoredAttempt, verdict: Over, cause: Cause) -> tuple[str, .
     if attempt.backend == BackendName.LOCAL:
         return tuple(slots.slot_gpus(attempt.slot)) if attempt.slot and cause in _OF_A_GPU else ()
     return (verdict.node,) if verdict.node else ()
+
+
+def _hung_there(connection: Connection, attempt: StoredAttempt, verdict: Over, at: datetime) -> bool:
+    """Whether something has hung at this place before: another job, or this one. A program that hangs wherever it runs
+    is to blame itself."""
+    here = set(_blamed(attempt, verdict, Cause.HANG))
+    before = rhythms.hangs(connection, at - HANGS_TOGETHER)
+    config = rhythms.config_of(connection, attempt.job)
+    places = [(one.config, slots.slot_gpus(one.slot) if one.slot else (one.node,)) for one in before]
+    own = here.union(*(where for which, where in places if which == config))
+    return len(own) < policy.NODES_TO_BLAME_THE_PROGRAM and any(here.intersection(where) for _, where in places)
 
 
 def _parts(attempt: StoredAttempt) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError
 
-from db import executions
+from db import executions, rhythms
 from db.attempts import StoredAttempt
 from jobs.files import read_json
 from jobs.layout import Layout
@@ -106,6 +106,8 @@ def _store(connection: Connection, attempt: int, seen: Seen) -> int:
     executions.checkpointed(connection, row, seen.checkpoint_step, exact=seen.counts)
     if seen.outcome is not None:
         executions.ended(connection, row, seen.outcome, cause_of(seen))
+        if seen.outcome.rhythm is not None:
+            rhythms.keep(connection, row, seen.outcome.rhythm)
     return row
 
 

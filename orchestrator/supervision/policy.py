@@ -51,6 +51,8 @@ class Situation:
     foreign_gpu_memory: bool = False
     shared_disk: bool = False
     """Whether a disk failed it that every node shares: no node is struck for that."""
+    hung_there: bool = False
+    """Whether something has hung there before, lately, and not on every other node too."""
     memory_mb: int = 0
     peak_memory_mb: float = 0.0
     retry_oom_factor: float = 0.0
@@ -71,6 +73,7 @@ class Policy:
             Cause.GPU_FAULT: 8,
             Cause.KILLED: 3,
             Cause.GPU_OUT_OF_MEMORY: 8,
+            Cause.HANG: 3,
         }
     )
     overall: int = OVERALL_CAP
@@ -190,6 +193,8 @@ def _strikes(cause: Cause, situation: Situation) -> bool:
         return False
     if cause in (Cause.NODE_FAILURE, Cause.LAUNCH_FAILURE, Cause.GPU_FAULT):
         return True
+    if cause is Cause.HANG:
+        return situation.hung_there
     return cause is Cause.KILLED and situation.ran_seconds < EARLY_SECONDS
 
 

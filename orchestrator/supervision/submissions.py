@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection
 
-from db import jobs, limits, results
+from db import jobs, limits, results, rhythms
 from db.entries import Dispatch, DispatchedTask
 from db.jobs import StoredJob
 from jobs.errors import StoreError
@@ -79,6 +79,7 @@ def _submission(
     token = f"orch-{secrets.token_hex(8)}"
     folder = layout.submission(token)
     tasks, terms = [], list[Terms]()
+    known = rhythms.known(connection, [item.job for item in batch.jobs])
     for item in batch.jobs:
         job = by_id[item.job]
         _write_job_file(layout, job)
@@ -100,6 +101,7 @@ def _submission(
                 inputs=inputs,
                 terms=terms.index(how),
                 resume=job.resume,
+                rhythms=known.get(job.id, ()),
             )
         )
     manifest = Manifest(token=token, backend=backend, tasks=tuple(tasks), terms=tuple(terms), created_at=at)

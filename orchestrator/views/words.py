@@ -21,6 +21,7 @@ CAUSES: dict[Cause, str] = {
     Cause.ERROR: "it raised an error of its own",
     Cause.CANCELLED: "it was cancelled",
     Cause.LOST: "it vanished without a trace",
+    Cause.HANG: "it hung: it lived, and gave no sign of life",
 }
 
 

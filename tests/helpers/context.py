@@ -11,6 +11,7 @@ from jobs.files import now
 from jobs.node.checkpoints import Checkpoints
 from jobs.node.disks import of_job
 from jobs.records import Architecture, MetricLine, Outcome, Spawn, Terms
+from jobs.rhythm import Rhythm
 
 
 @dataclass
@@ -41,6 +42,8 @@ class MemoryContext:
     architectures: dict[str, Architecture] = field(default_factory=dict)
     flags: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    rhythms: Sequence[Rhythm] = ()
+    rhythm: Rhythm | None = None
     device_name: str = ""
     state: dict[str, Any] = field(default_factory=dict)
     spawned: list[Spawn] = field(default_factory=list)
@@ -73,6 +76,9 @@ class MemoryContext:
 
     def restore(self, history: Sequence[MetricLine]) -> None:
         self.lines = list(history)
+
+    def keep_rhythm(self, rhythm: Rhythm | None) -> None:
+        self.rhythm = rhythm
 
     def stop_requested(self) -> bool:
         return self.stop()

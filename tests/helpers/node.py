@@ -15,7 +15,7 @@ import msgspec
 from jobs.files import now, read_json, write_json
 from jobs.kind import kind_named
 from jobs.layout import Layout
-from jobs.records import JobFile, Manifest, Outcome, Started, Task
+from jobs.records import JobFile, Manifest, Outcome, Started, Task, Terms
 from jobs.resources import Resources
 from tests.helpers.cli import until
 
@@ -51,14 +51,19 @@ class Node:
         self.layout.job(job).mkdir(parents=True, exist_ok=True)
         write_json(self.layout.job(job) / "job.json", record)
 
-    def submission(self, attempt: int = 1, *, jobs: Sequence[int] = (1,), **more: Any) -> Path:
+    def submission(
+        self, attempt: int = 1, *, jobs: Sequence[int] = (1,), terms: Terms | None = None, **more: Any
+    ) -> Path:
         token = f"orch-{attempt:016x}"
+        if terms is not None:
+            more["terms"] = 0
         tasks = tuple(
             Task(job=job, attempt=attempt, resources=Resources(), **{"generation": 1, **more}) for job in jobs
         )
         folder = self.layout.submission(token)
         folder.mkdir()
-        manifest = Manifest(token=token, backend="local", tasks=tasks, created_at=now())
+        shared = () if terms is None else (terms,)
+        manifest = Manifest(token=token, backend="local", tasks=tasks, terms=shared, created_at=now())
         write_json(folder / "manifest.json", manifest)
         return folder
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from db import attempts, jobs, lease
+from db import attempts, executions, jobs, lease, rhythms
 from db.store import LeaseLost
 from db.submissions import open_intents
 from jobs.files import read_json
 from jobs.records import JobFile, Manifest
 from jobs.resources import InQueue
+from jobs.rhythm import Rhythm
 from jobs.words import BackendName, JobState
 from orchestrator.settings import Settings
 from orchestrator.supervision.supervisor import Supervisor
@@ -127,6 +128,18 @@ def test_the_intent_is_durable_before_the_launch(room: Room) -> None:
         described = read_json(layout.job(task.job) / "job.json", JobFile)
         assert described is not None and (described.id, task.attempt, task.generation) == (task.job, 1, 1)
     assert room.states() == [JobState.SUBMITTED] * 3
+
+
+def test_what_was_learnt_of_a_config_goes_along(room: Room) -> None:
+    """A worker never opens the database: how often its program reports it is told by the manifest."""
+    known = Rhythm(silences=40, median=1.0, longest=(2.0,), first=1.0, whole=1)
+    room.filled.succeed(1, {"test_accuracy": 1.0})
+    with room.filled.store.write() as writer:
+        rhythms.keep(writer.connection, executions.of_job(writer.connection, 1)[-1].id, known)
+    (other,) = room.filled.submit(values={"repeat": 1})
+    room.supervisor.cycle(observe=[BackendName.LOCAL])
+    told = {one.manifest.tasks[0].job: one.manifest.tasks[0].rhythms for one in room.backend.launched.values()}
+    assert told == {2: (known,), 3: (known,), other: ()}
 
 
 def test_one_submission_that_is_refused_or_unclear_does_not_stop_the_next(room: Room) -> None:

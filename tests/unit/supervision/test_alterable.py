@@ -15,6 +15,7 @@ from db.minds import changed
 from jobs.errors import BadInput
 from jobs.resources import Asked, InQueue, Resources
 from orchestrator.settings import Slurm
+from orchestrator.submitting.newterms import words
 from orchestrator.supervision.alterable import difference, nice
 from orchestrator.terms import as_sent, with_rivals
 
@@ -85,3 +86,10 @@ def test_an_option_takes_the_place_of_what_says_the_same() -> None:
     assert changed(own, change).resources.gpus == 1
     other = with_rivals(Change(slurm={"mem_per_gpu": "1G"}), own)
     assert set(changed(own, other).options["slurm"]) == {"mem_per_gpu", "gpus_per_node", "gres"}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [(1800.0, "hang-after 1800 s"), (0.0, "hang-after off"), (-1.0, "hang-after as learnt")]
+)
+def test_a_changed_patience_is_said_in_words(given: float, told: str) -> None:
+    assert words(Change(options={"hang_after": given})) == told

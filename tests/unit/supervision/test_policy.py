@@ -248,3 +248,21 @@ def test_the_backoff_doubles_within_its_jitter_and_is_bounded(job: int, attempt:
     delay = backoff(policy, job, attempt, spent).total_seconds()
     assert 0.5 * base <= delay <= 1.5 * base + 1e-6
     assert delay == backoff(policy, job, attempt, spent).total_seconds()
+
+
+def test_a_hang_goes_on_from_its_checkpoint_three_times() -> None:
+    hang = Failure(cause=Cause.HANG, node="n1", checkpoint_step=4)
+    for spent in range(4):
+        case = Situation(job=1, attempt=spent + 1, now=NOW, failure=hang, earlier=(hang,) * spent, start_step=4)
+        found = decide(case)
+        assert (found.then is JobState.QUEUED) == (spent < 3) and not found.strike
+    further = Situation(
+        job=1, attempt=5, now=NOW, failure=replace(hang, checkpoint_step=5), earlier=(hang,) * 3, start_step=4
+    )
+    assert decide(further).then is JobState.QUEUED, "its budget begins anew with each checkpoint"
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_place_is_struck_for_a_second_hang(before: bool) -> None:
+    case = Situation(job=1, attempt=1, now=NOW, failure=Failure(cause=Cause.HANG, node="n1"), hung_there=before)
+    assert decide(case).strike is before
