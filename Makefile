@@ -9,7 +9,7 @@ DATA_PACKAGES := dataset-fashion-mnist
 FONT_PACKAGES := fonts-ipafont-gothic
 SERVER_PACKAGES := iproute2 openssh-server openssh-client glusterfs-client faketime rsync
 
-.PHONY: install constraints demo test test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm hangs foreign foreign-readers chaos lab-chaos mutants packages clean
+.PHONY: install constraints demo test test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm hangs foreign foreign-readers chaos lab-chaos mirror-runs mutants packages clean
 
 install: $(VENV)/installed
 
@@ -121,6 +121,10 @@ chaos: install packages
 lab-chaos: install packages
 	$(BIN)/pytest -s tests/lab/table2.py
 	$(BIN)/pytest tests/lab/refusals.py
+
+# The store's disk is lost at a random moment of a running study, a hundred times (docs/mirror.md).
+mirror-runs: install packages
+	ORCH_MIRROR_RUNS=$(or $(RUNS),100) $(BIN)/pytest -n 2 --dist worksteal tests/e2e/test_lost_store.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info benchmarks/out

@@ -17,6 +17,9 @@ from jobs.errors import StoreError
 from jobs.files import names
 from jobs.layout import Layout
 
+MIRROR = "mirror.json"
+"""By this file a mirror is known."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
@@ -61,6 +64,10 @@ def admit(root: Path, *, looking: bool) -> Admission | None:
             f"cannot look into the store {root}: Permission denied; run 'chmod u+rwx {trust.quoted(root)}'"
         )
     trust.check_folder(root, facts.st_uid, inside=root)
+    if (root / MIRROR).exists():
+        raise StoreError(
+            f"{root} is a mirror of a store, and no store: 'orch rebuild --from {trust.quoted(root)}' makes one of it"
+        )
     found = Admission(root=root, owner=facts.st_uid, mode=stat.S_IMODE(facts.st_mode))
     database = Layout(root).database
     for path in (database, *(Path(f"{database}{suffix}") for suffix in ("-wal", "-shm", "-journal"))):

@@ -99,6 +99,12 @@ def doomed(connection: Connection) -> list[StoredAttempt]:
     return [_stored(row) for row in connection.exec_driver_sql(_SELECT + "WHERE a.doomed = 1 ORDER BY a.id")]
 
 
+def keys(connection: Connection) -> frozenset[tuple[int, int]]:
+    """(job, number) of all attempts."""
+    rows = connection.exec_driver_sql("SELECT job_id, number FROM attempt")
+    return frozenset((int(row[0]), int(row[1])) for row in rows)
+
+
 def any_live(connection: Connection) -> bool:
     """Whether `live` has any."""
     found = connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM attempt WHERE state != 'ended' OR doomed = 1)")

@@ -37,7 +37,7 @@ def ended_executions(connection: Connection) -> list[EndedExecution]:
         AND NOT EXISTS (SELECT 1 FROM attempt x WHERE x.job_id = j.id AND (x.state != 'ended' OR x.doomed = 1))
         ORDER BY e.id"""
     ).all()
-    named = _named(connection) if rows else frozenset()
+    named = named_in_settings(connection) if rows else frozenset()
     return [
         EndedExecution(
             job=row[0],
@@ -52,7 +52,7 @@ def ended_executions(connection: Connection) -> list[EndedExecution]:
     ]
 
 
-def _named(connection: Connection) -> frozenset[int]:
+def named_in_settings(connection: Connection) -> frozenset[int]:
     """Jobs into whose folders the settings of jobs that have not succeeded lead."""
     rows = connection.exec_driver_sql(
         "SELECT DISTINCT c.text FROM job j JOIN config c ON c.id = j.config_id "

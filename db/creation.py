@@ -75,10 +75,11 @@ def ensure(
 
 
 def next_id(connection: Connection) -> int:
-    """The id that the next new job gets; never one of a job that was lost with the journal."""
+    """The id that the next new job gets; never one of a job that was lost with the journal, or with a store."""
     return int(
         connection.exec_driver_sql(
             "SELECT max(coalesce((SELECT max(id) FROM job), 0), "
-            "coalesce((SELECT CAST(value AS INTEGER) FROM setting WHERE name = 'journal_lost'), 0)) + 1"
+            "coalesce((SELECT max(CAST(value AS INTEGER)) FROM setting "
+            "WHERE name IN ('journal_lost', 'jobs_seen')), 0)) + 1"
         ).scalar_one()
     )

@@ -214,6 +214,31 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True, tag="gone"):
     at: datetime
 
 
+class Named(msgspec.Struct, frozen=True, kw_only=True, tag="named"):
+    """The store's id, given before its first mirror is begun: a mirror says whose it is."""
+
+    store: str
+    at: datetime
+
+
+class Rebuilt(msgspec.Struct, frozen=True, kw_only=True, tag="rebuilt", omit_defaults=True):
+    """`orch rebuild --from`: this store was made of a mirror, and goes on in the place of the one that was mirrored."""
+
+    source: str
+    """The mirror, as a person wrote it."""
+    store: str
+    """The id that it has from now on."""
+    was: str
+    """The id of the mirrored store."""
+    complete: int
+    """Up to which journal file the mirror was complete."""
+    attempts: dict[int, int] = msgspec.field(default_factory=dict)
+    """Job → the highest number of an attempt that a folder or a token tells of: new ones are numbered above it."""
+    jobs: int = 0
+    """The highest id of a job that a folder tells of: new ones get ids above it."""
+    at: datetime
+
+
 class Lost(msgspec.Struct, frozen=True, kw_only=True, tag="lost", omit_defaults=True):
     """Stands for a journal file that a person went on without (`orch rebuild --accept-loss`).
 
@@ -251,6 +276,8 @@ Entry = (
     | Strike
     | ClearStrikes
     | Gone
+    | Named
+    | Rebuilt
     | Lost
 )
 

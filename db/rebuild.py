@@ -105,6 +105,25 @@ def rebuild(root: Path, *, accept_loss: bool = False) -> Store:
     return Store(root)
 
 
+def from_journal(layout: Layout, place: Path) -> Store:
+    """A store in `place` that knows what the journal of `layout` tells, and nothing of its run folders.
+
+    Raises JournalDamaged where a file does not follow from those before it, OSError.
+    """
+    try:
+        return _build(layout, (), place)
+    except _Refused as refused:
+        raise JournalDamaged(audit.describe(layout.journal, [refused.fault])) from None
+
+
+def move_in(made: Store, layout: Layout) -> Store:
+    """Let that database be the one of `layout`. Raises OSError."""
+    lease.begin_beyond(made, int(now().timestamp()))
+    made.close()
+    _move(made.layout.database, layout.database)
+    return Store(layout.root)
+
+
 def known(root: Path) -> Known:
     """What the database that is there holds; nothing where it is missing or damaged."""
     try:

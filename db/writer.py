@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import acceptance as acceptance  # its entries register with `apply`, as those of the others named so
 from db import canaries as canaries
 from db import hosts as hosts
+from db import identity as identity
 from db import journal
 from db import limits as limits
 from db import minds as minds

@@ -86,6 +86,12 @@ class StoreSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     readable: Literal["owner", "group"] = "owner"
     quota: str | None = None
     """How much it may hold, as 500G or 2T: `status` warns from nine tenths on."""
+    mirror: str | None = None
+    """Where the supervisor keeps a copy: a folder, or host:folder by ssh (docs/mirror.md)."""
+    mirror_minutes: float = 10.0
+    """From the begin of a round to the next."""
+    mirror_limit: str | None = None
+    """Bytes a second that a round may send, as 20M."""
 
 
 class Clean(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -154,6 +160,7 @@ def sections() -> set[str]:
     return {one.name for one in msgspec.structs.fields(Settings) if isinstance(one.default, Section)}
 
 
+MOST_MINUTES = 60 * 24 * 365
 SHELL_LINES = frozenset({("slurm", "setup"), ("notify", "command")})
 VARIABLES = {
     "ORCH_STUDY": ("study",),
@@ -168,6 +175,7 @@ VARIABLES = {
     "ORCH_BACKOFF_SECONDS": ("resubmission", "backoff_seconds"),
     "ORCH_STRIKES": ("nodes", "strikes"),
     "ORCH_LAB": ("lab", "folder"),
+    "ORCH_MIRROR_MINUTES": ("store", "mirror_minutes"),
 }
 """Environment variable → its place in the settings."""
 
@@ -197,11 +205,19 @@ def load(root: Path, owners: frozenset[int] = frozenset()) -> Settings:
         raise BadInput(f"bad setting in {path} or an ORCH_ variable: {error}") from None
     if settings.store.quota is not None:
         size_bytes(settings.store.quota, f"[store] quota in {path}")
+    _check_mirror(settings.store, path)
     if settings.preset not in PRESETS:
         raise BadInput(f"unknown preset '{settings.preset}': use one of {', '.join(PRESETS)}")
     if settings.backend not in ("auto", *BackendName):
         raise BadInput(f"unknown backend '{settings.backend}': use auto, local or slurm")
     return settings
+
+
+def _check_mirror(settings: StoreSettings, path: Path) -> None:
+    if settings.mirror_limit is not None:
+        size_bytes(settings.mirror_limit, f"[store] mirror_limit in {path}")
+    if not 0 < settings.mirror_minutes < MOST_MINUTES:
+        raise BadInput(f"[store] mirror_minutes in {path} must be more than 0 (got {settings.mirror_minutes:g})")
 
 
 def _values(path: Path) -> dict[str, Any]:

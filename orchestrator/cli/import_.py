@@ -34,12 +34,12 @@ def command(file: Path, study: str | None, as_json: bool, store_path: Path | Non
     from db.store import Store
     from orchestrator.exchange.importing import take_in
     from orchestrator.exchange.resultrows import read
-    from orchestrator.settings import load
+    from orchestrator.mirroring.asking import settings_of
     from orchestrator.views.words import plural
 
     rows = read(file)
     root = locate(store_path)
-    settings = load(root)
+    settings = settings_of(root)
     name = study or settings.study
     text.check("the study", name)
     store = Store(root, create=True, group=settings.store.readable == "group")

@@ -39,7 +39,8 @@ COMMANDS = {
     "doctor": "Check this machine, SLURM and the store.",
     "import": "Take in results from a CSV or JSON lines file.",
     "export": "Write all results as CSV or JSON lines.",
-    "rebuild": "Make the database anew from the run folders.",
+    "mirror": "The store's copy on another machine: its age; --now.",
+    "rebuild": "Make the database anew, or a store of its mirror.",
     "correct": "Results that an earlier orch took wrongly; --undo.",
     "clean": "Remove checkpoints and folders that nothing needs.",
 }

@@ -55,6 +55,10 @@ def open_store(store_path: Path | None, *, looking: bool = False) -> tuple[Store
     if found is not None and not found.mine:
         return Store(root, looking=True), load(root, frozenset({found.owner}))
     settings = load(root)
+    if not looking:
+        from orchestrator.mirroring.asking import check_open
+
+        check_open(root, settings)
     store = Store(root, looking=looking, group=settings.store.readable == "group")
     _enter_lab(root, settings)
     say_what_is_damaged(store)

@@ -28,6 +28,7 @@ def command(out: Path, lang: str, study: str | None, store_path: Path | None) ->
       orch report --out report/
     """
     from jobs.files import now
+    from orchestrator.mirroring import ages
     from orchestrator.report import page
     from orchestrator.report.gathering import report_data
     from orchestrator.supervision import hosts
@@ -42,5 +43,10 @@ def command(out: Path, lang: str, study: str | None, store_path: Path | None) ->
     with store.read() as connection:
         name = study_of(connection, study, settings)
     others = hosts.others(store)
-    silent = notes(others, now(), hosts.asked(others, settings))
-    click.echo(f"wrote {page.write(report_data(store, name, silent, settings.store.quota), out, chosen)}", err=True)
+    first = notes(others, now(), hosts.asked(others, settings))
+    mirror = ages.of_store(store, settings)
+    if mirror is not None and (warning := mirror.warning(now())) is not None:
+        first.append(warning)
+    line = mirror.line(now()) if mirror is not None else ""
+    data = report_data(store, name, first, settings.store.quota, line)
+    click.echo(f"wrote {page.write(data, out, chosen)}", err=True)

@@ -150,7 +150,7 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
     from db.store import Store
     from jobs.odd import to_text
     from orchestrator.cli.ended import say_what_stays
-    from orchestrator.settings import load
+    from orchestrator.mirroring.asking import settings_of
     from orchestrator.submitting import enqueueing
     from orchestrator.submitting.graph import epochs_of
     from orchestrator.submitting.planning import assignments, seeds_of
@@ -174,7 +174,7 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
     seeds = seeds_of(given["seeds"], given["seed_list"])
     dry = bool(given["dry_run"])
     root = locate(given["store_path"])
-    settings = load(root)
+    settings = settings_of(root)
     request = Request(
         kind=kind,
         seeds=seeds,

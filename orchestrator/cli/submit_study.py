@@ -47,14 +47,14 @@ def _submit(context: click.Context, path: Path, given: dict[str, Any]) -> None:
     from db.place import locate
     from db.store import Store
     from orchestrator.cli.ended import say_what_stays
-    from orchestrator.settings import load
+    from orchestrator.mirroring.asking import settings_of
     from orchestrator.studyfile.reading import read
     from orchestrator.submitting import layouts, misspellings, study
     from orchestrator.submitting.request import Request
 
     file = read(path)
     root = locate(given["store_path"])
-    settings = load(root)
+    settings = settings_of(root)
     base = Request(
         kind="command",
         seeds=[0],

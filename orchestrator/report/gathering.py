@@ -73,8 +73,10 @@ def figure_data(
     )
 
 
-def report_data(store: Store, study: str, first: Sequence[str] = (), quota: str | None = None) -> ReportData:
-    """Everything of a study; `first`: notes that come before its own. `quota`: `[store] quota`."""
+def report_data(
+    store: Store, study: str, first: Sequence[str] = (), quota: str | None = None, mirror: str = ""
+) -> ReportData:
+    """Everything of a study; `first`: notes that come before its own. `quota`: `[store] quota`; `mirror`: its line."""
     made_at = now()
     space = room.look(store.root, quota)
     warning = space.warning()
@@ -86,7 +88,7 @@ def report_data(store: Store, study: str, first: Sequence[str] = (), quota: str 
             made_at=made_at,
             rows=rows,
             afterthoughts=(*([warning] if warning else []), *first, *notes(everything)),
-            room=space.line(made_at),
+            room=" · ".join(filter(None, (space.line(made_at), mirror))),
             curves=results.curves(connection, study),
             spans=results.spans(connection, study),
             alphas=_alphas(connection, store, rows, ()),

@@ -21,8 +21,10 @@ from db.store import LeaseLost, Store
 from jobs.errors import OrchError, StoreError
 from jobs.files import open_private
 from jobs.words import BackendName, JobState
+from orchestrator.mirroring.state import StoreOver
 from orchestrator.settings import Settings, load
 from orchestrator.supervision import notices
+from orchestrator.supervision.copying import Copying
 from orchestrator.supervision.cycle import Cycle
 from orchestrator.supervision.ending import forget, note
 from orchestrator.supervision.machines import makers
@@ -142,13 +144,16 @@ def _supervise(
     tidying, measuring = Tidying(store, settings.clean.keep), Measuring(store.root)
     said = notices.read(store) or Notices(at=supervisor.tenure.clock.now())  # by the supervisor before this one
     path = store.root / WAKE
+    copying: Copying | None = None
     try:
+        copying = Copying(store, settings, str(path))
         while True:
             at, before = time.monotonic(), _stamp(path)
+            copying.look()
             due = [BackendName.LOCAL] + ([BackendName.SLURM] if at >= pace.due else [])
             try:
-                cycle = supervisor.cycle(observe=due)
-            except LeaseLost:
+                cycle = supervisor.cycle(observe=due, dispatch=copying.cleared())
+            except (LeaseLost, StoreOver):
                 raise
             except StoreError as error:  # a full disk, a locked store: it may pass, and the jobs go on meanwhile
                 print(f"orch: {error}", file=sys.stderr, flush=True)
@@ -168,13 +173,15 @@ def _supervise(
             notifier.look(cycle)
             cycle.changed |= tidying.look(changed=cycle.changed, idle=cycle.idle)
             measuring.look()
+            copying.look(cycle)
             report(cycle)
-            if until_idle and stands.still(store, cycle.held):
+            stays = cycle.idle and not cycle.changed and copying.holds(patient=not until_idle)
+            if until_idle and stands.still(store, cycle.held) and not stays:
                 _last_look(notifier, measuring, cycle)
                 supervisor.abandon()
                 return replace(cycle, stuck=stands.stuck)
             idle_since = (idle_since or at) if cycle.idle else None
-            if idle_since is not None and not cycle.changed:
+            if idle_since is not None and not cycle.changed and not stays:
                 if until_idle and cycle.stopped:
                     _last_look(notifier, measuring, cycle)
                     supervisor.abandon()
@@ -187,9 +194,12 @@ def _supervise(
                 _sleep(supervisor, pace, path, before)
             if _stamp(path) != before:
                 pace.hurry()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StoreOver):
         _say_goodbye(supervisor)
         raise
+    finally:
+        if copying is not None:
+            copying.end()
 
 
 def _last_look(notifier: Notifier, measuring: Measuring, cycle: Cycle) -> None:

@@ -22,6 +22,7 @@ from jobs.errors import BadInput, OrchError
 from jobs.tails import newest_metrics
 from jobs.words import BackendName, JobState
 from orchestrator import room
+from orchestrator.mirroring import ages
 from orchestrator.settings import Settings
 from orchestrator.supervision import notices
 from orchestrator.tables.varying import is_house, varying
@@ -77,6 +78,7 @@ def status_view(
     now = files.now()
     space = room.look(store.root, settings.store.quota)
     lab = lab_trouble(store.root, settings)
+    mirror = ages.of_store(store, settings)
     with store.read() as connection:
         name = study_of(connection, study, settings)
         counts = jobs.counts(connection, name)
@@ -99,6 +101,7 @@ def status_view(
             *_upgrades(connection, name),
             studies_note(name, status.study_counts(connection)),
             space.warning(),
+            mirror.warning(now) if mirror is not None else None,
         ]
         told = tuple(note for note in notes if note)
         given = view.allocate(counts, limit or view.fitting(size, kinds, counts, told))
@@ -124,6 +127,7 @@ def status_view(
         in_vain=vain,
         varying=tuple(different),
         room=space.line(now),
+        mirror=mirror.line(now) if mirror is not None else "",
     )
 
 
@@ -184,12 +188,14 @@ def status_json(store: Store, settings: Settings, study: str | None) -> dict[str
         limits, _, _ = held_back(connection, name, counts)
         held = supervisor(connection)
         rows = status.rows(connection, name)
+    mirror = ages.of_store(store, settings)
     return {
         "study": name,
         "counts": counts,
         "supervisor": None if held is None else held.as_json(),
         "jobs": [view.as_json(row, blocked, restraints.of_study(limits)) for row in rows],
         "room": room.look(store.root, settings.store.quota).as_json(),
+        "mirror": None if mirror is None else mirror.as_json(files.now()),
     }
 
 

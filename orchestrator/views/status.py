@@ -119,6 +119,7 @@ class StatusView:
     varying: tuple[str, ...] = ()
     """Names of what jobs of programs (and of other people's kinds) are given that is not the same everywhere."""
     room: str = ""
+    mirror: str = ""
     """How large the store is; empty where nobody has measured it."""
 
     @property
