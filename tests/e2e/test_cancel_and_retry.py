@@ -9,8 +9,16 @@ from tests.helpers.cli import PYTHON, Orch, alive, script, until
 
 STUBBORN = """
 import os, pathlib, signal, sys, time
-signal.signal(signal.SIGTERM, lambda *_: time.sleep(10) or os._exit(1))
 here = pathlib.Path(os.environ["ORCH_STUDY_CWD"])
+
+
+def stay(*_):
+    while not (here / "leave").exists():
+        time.sleep(0.05)
+    os._exit(1)
+
+
+signal.signal(signal.SIGTERM, stay)
 with (here / "pids").open("a") as pids:
     pids.write(f"{os.getpid()}\\n")
 while not (here / "go").exists():
@@ -34,6 +42,7 @@ def test_two_attempts_of_one_job_never_run_side_by_side(orch: Orch) -> None:
     orch("retry", "1")
     said = until(lambda: (text := orch("explain", "1")) and "not yet gone" in text and text, "the reason why it waits")
     assert "the next one starts when it is" in " ".join(said.split())
+    (orch.folder / "leave").touch()
     most = 1
     end = time.monotonic() + 60
     while len(pids(orch)) < 2 and time.monotonic() < end:
