@@ -99,7 +99,7 @@ def push(
     if not root.is_dir():
         raise MirrorError(f"the store {root} is gone, so its mirror stays as it was")
     arguments = ["--archive", "--recursive", "--no-owner", "--no-group", "--no-devices", "--no-specials", "--stats"]
-    arguments += [f"--temp-dir={INCOMING}", *([] if must else ["--ignore-missing-args"])]
+    arguments += ["--modify-window=-1", f"--temp-dir={INCOMING}", *([] if must else ["--ignore-missing-args"])]
     arguments += [f"--bwlimit={max(1, limit // 1024)}"] if limit else []
     places = [f"{root}/", place.argument]
     try:
