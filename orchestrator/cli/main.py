@@ -21,6 +21,7 @@ COMMANDS = {
     "explain": "Why a job waits, or why it ended and what orch did.",
     "logs": "What a job printed (-f follows it).",
     "run": "A job in the foreground; nothing is recorded.",
+    "rehearse": "Whether a program survives being killed.",
     "diff": "What differs between two jobs, or a job and now.",
     "cancel": "Cancel jobs.",
     "retry": "Run failed or cancelled jobs again, or finished ones.",

@@ -1,0 +1,166 @@
+"""What one run of a rehearsal left behind: its executions, their metric lines, and where it was disturbed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+_CLOCK = re.compile(
+    r"(^|[/_.\s-])(times?|timestamp|seconds?|secs?|minutes|hours|runtime|duration|elapsed|latency|eta|throughput|speed|"
+    r"per_second|per_sec|fps|memory|mem|gpu_hours)([/_.\s-]|$)|_s$|_ms$",
+    re.IGNORECASE,
+)
+Values = Mapping[str, float]
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric line: `at` in seconds since the run was begun; numbers that are finite."""
+
+    epoch: int
+    epochs: int = 0
+    at: float
+    values: dict[str, float]
+
+
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkpoint was written to its end: when (seconds since the run was begun), and the file's name."""
+
+    at: float
+    name: str
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution. Times are seconds since the run was begun."""
+
+    began: float
+    lines: tuple[Line, ...] = ()
+    saves: tuple[Saved, ...] = ()
+    ending: str = ""
+    """success, failure or interrupted; empty: it wrote no outcome."""
+    error: str = ""
+    found: bool = False
+    """Whether it was handed a checkpoint folder with something in it."""
+
+
+class Hit(msgspec.Struct, frozen=True, kw_only=True):
+    """A disturbance as it was carried out, in seconds since the run was begun."""
+
+    at: float
+    how: str = ""
+    """What was done in detail, as words."""
+    in_place: str = ""
+    """The checkpoint file that is written under its final name, where that was seen."""
+    outlived: bool = False
+    """It was told to stop and went on."""
+    names: tuple[str, ...] = ()
+    """What the newest checkpoint names inside (contents.py)."""
+    stretch: int = 0
+    """Which execution it struck."""
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """A run to its end."""
+
+    name: str
+    seed: int
+    state: str
+    """succeeded, failed, or what it was when nothing moved any more."""
+    error: str = ""
+    stretches: tuple[Stretch, ...] = ()
+    result: dict[str, float] = {}
+    hit: Hit | None = None
+    missed: str = ""
+    """Why the disturbance could not be carried out."""
+    seconds: float = 0.0
+
+
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+    """The undisturbed runs: epoch → values of the first one, and by how much two of them differ."""
+
+    lines: dict[int, dict[str, float]]
+    result: dict[str, float]
+    noise: dict[str, float]
+    """Metric → how far a value may be off: NOISE_FACTOR × the largest difference of two undisturbed runs; 0: none."""
+    measured: dict[str, float]
+    """The largest differences themselves."""
+    left_out: tuple[str, ...] = ()
+    """Metrics that tell times, speeds or memory: no two runs agree on them."""
+    repeated: frozenset[int] = frozenset()
+    """Epochs that the undisturbed run itself reports more than once."""
+    seconds: float = 0.0
+    """From the start of its execution to its end."""
+
+    @property
+    def first(self) -> int | None:
+        """The first epoch that is reported; None where nothing is."""
+        return min(self.lines, default=None)
+
+    @property
+    def last(self) -> int | None:
+        return max(self.lines, default=None)
+
+    @property
+    def exact(self) -> bool:
+        """Whether two undisturbed runs are equal to the last bit."""
+        return not any(self.noise.values())
+
+
+NOISE_FACTOR = 3.0
+"""Two runs show only a part of the spread that many have."""
+
+
+def is_clock(name: str) -> bool:
+    """Whether a metric tells times, speeds or memory, by its name."""
+    return _CLOCK.search(name) is not None
+
+
+def history(lines: Iterable[Line]) -> dict[int, dict[str, float]]:
+    """Epoch → values, the newest line of an epoch last; metrics of clocks left out."""
+    found: dict[int, dict[str, float]] = {}
+    for line in lines:
+        found.setdefault(line.epoch, {}).update(
+            {name: value for name, value in line.values.items() if not is_clock(name)}
+        )
+    return {epoch: found[epoch] for epoch in sorted(found)}
+
+
+def repeated(lines: Iterable[Line]) -> list[int]:
+    """Epochs of which one execution reports the same metric more than once."""
+    seen: set[tuple[int, str]] = set()
+    found = set()
+    for line in lines:
+        for name in line.values:
+            if (line.epoch, name) in seen:
+                found.add(line.epoch)
+            seen.add((line.epoch, name))
+    return sorted(found)
+
+
+def baseline(runs: Sequence[Observed]) -> Baseline:
+    """What undisturbed runs of one seed have in common. At least one run."""
+    histories = [history(line for one in run.stretches for line in one.lines) for run in runs]
+    results = [{name: value for name, value in run.result.items() if not is_clock(name)} for run in runs]
+    names = {name for lines in histories for values in lines.values() for name in values} | {*results[0]}
+    measured = dict.fromkeys(names, 0.0)
+    for lines, result in zip(histories[1:], results[1:], strict=True):
+        for epoch, values in histories[0].items():
+            for name, value in values.items():
+                other = lines.get(epoch, {}).get(name)
+                if other is not None:
+                    measured[name] = max(measured[name], abs(value - other))
+        for name, value in results[0].items():
+            if name in result:
+                measured[name] = max(measured[name], abs(value - result[name]))
+    first = runs[0]
+    told = {name for one in first.stretches for line in one.lines for name in line.values} | {*first.result}
+    return Baseline(
+        lines=histories[0],
+        result=results[0],
+        noise={name: NOISE_FACTOR * value for name, value in measured.items()},
+        measured=measured,
+        left_out=tuple(sorted(name for name in told if is_clock(name))),
+        repeated=frozenset(epoch for run in runs for one in run.stretches for epoch in repeated(one.lines)),
+        seconds=first.seconds,
+    )

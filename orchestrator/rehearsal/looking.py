@@ -1,0 +1,171 @@
+"""A run while it goes on: its executions as their folders show them, what they write, and which processes they are."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+
+from jobs.files import read_json, read_lines
+from jobs.layout import Layout
+from jobs.node import progress
+from jobs.records import MetricLine, Outcome, Started
+from orchestrator.rehearsal.histories import Line, Saved, Stretch
+from orchestrator.rehearsal.watching import Event, Eyes, is_temporary
+
+METRICS = "metrics.jsonl"
+
+
+class Execution:
+    """One execution of a run, looked at again and again."""
+
+    def __init__(self, folder: Path, attempt: int, eyes: Eyes) -> None:
+        self.folder = folder
+        self.attempt = attempt
+        self.first_seen = time.time()
+        self.events: list[Event] = []
+        self.found = False
+        self._eyes = eyes
+        self._watched = False
+        self._started: Started | None = None
+        self._size = 0
+        self._lines = 0
+        self._pids: list[int] = []
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def started(self) -> Started | None:
+        if self._started is None:
+            self._started = read_json(self.folder / "started.json", Started)
+        return self._started
+
+    @property
+    def began(self) -> float:
+        return self.started.at.timestamp() if self.started is not None else self.first_seen
+
+    def look(self) -> None:
+        """Begin to watch its checkpoints, once what it was handed lies there."""
+        if not self._watched and self.checkpoints.is_dir():
+            is_program = (self.folder / "program.json").exists()
+            if not is_program or (self.folder / progress.FILE).exists():
+                with contextlib.suppress(OSError):
+                    self.found = any(True for _ in progress.entries(self.checkpoints))
+                self._watched = self._eyes.watch(self.checkpoints)
+
+    @property
+    def lines(self) -> int:
+        """How many metric lines it has written."""
+        with contextlib.suppress(OSError):
+            size = (self.folder / METRICS).stat().st_size
+            if size != self._size:
+                self._size = size
+                self._lines = (self.folder / METRICS).read_bytes().count(b"\n")
+        return self._lines
+
+    def saves(self) -> list[Event]:
+        """Checkpoints that were written to their end."""
+        moved = {event.path for event in self.events if event.moved_away}
+        return [event for event in self.events if event.whole and event.path not in moved]
+
+    def in_place(self) -> str:
+        """The newest file that is written under its final name; empty where files get theirs by a rename."""
+        if any(event.moved_here for event in self.events):
+            return ""
+        written = [event.path.name for event in self.events if not is_temporary(event.path.name)]
+        return written[-1] if written else ""
+
+    # ---- its processes
+
+    def pids(self, *, again: bool = True) -> list[int]:
+        """The worker and all that it started."""
+        if again and self.started is not None:
+            with contextlib.suppress(psutil.Error):
+                worker = psutil.Process(self.started.pid)
+                if abs(worker.create_time() - self.started.process_start) < 1:
+                    self._pids = [worker.pid, *(child.pid for child in worker.children(recursive=True))]
+        return self._pids
+
+    def alive(self) -> bool:
+        """Whether its worker runs."""
+        if self.started is None:
+            return False
+        try:
+            worker = psutil.Process(self.started.pid)
+            same = abs(worker.create_time() - self.started.process_start) < 1
+            return same and worker.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        except psutil.Error:
+            return False
+
+    def kill(self, *, again: bool = True) -> None:
+        """SIGKILL to all of it: the worker first, so that it writes nothing about its program's end."""
+        for pid in self.pids(again=again):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+    def tell(self, number: signal.Signals) -> None:
+        """A signal to its worker alone."""
+        if self.started is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.started.pid, number)
+
+    # ---- what is left
+
+    def stretch(self, zero: float) -> Stretch:
+        """All of it, in seconds since `zero`."""
+        lines = tuple(
+            Line(
+                epoch=line.epoch,
+                epochs=line.epochs,
+                at=line.at.timestamp() - zero,
+                values={name: value for name, value in line.values.items() if value is not None},
+            )
+            for line in read_lines(self.folder / METRICS, MetricLine)
+            if line.epoch >= 0
+        )
+        outcome = read_json(self.folder / "outcome.json", Outcome)
+        return Stretch(
+            began=self.began - zero,
+            lines=lines,
+            saves=tuple(Saved(at=one.at - zero, name=one.path.name) for one in self.saves()),
+            ending=outcome.ending if outcome is not None else "",
+            error=(outcome.error or "") if outcome is not None else "",
+            found=self.found,
+        )
+
+
+class Executions:
+    """All executions of one job, in the order in which they began."""
+
+    def __init__(self, layout: Layout, job: int) -> None:
+        self.layout = layout
+        self.job = job
+        self.eyes = Eyes()
+        self.found: dict[Path, Execution] = {}
+
+    def close(self) -> None:
+        self.eyes.__exit__()
+
+    def look(self) -> list[Event]:
+        """See new ones, and what was written: the new events, already with their executions."""
+        for attempt in self.layout.attempts(self.job):
+            for folder in self.layout.executions(self.job, attempt):
+                if folder not in self.found:
+                    self.found[folder] = Execution(folder, attempt, self.eyes)
+        for one in self.found.values():
+            one.look()
+        news = self.eyes.look()
+        for event in news:
+            for folder, one in self.found.items():
+                if event.path.is_relative_to(folder):
+                    one.events.append(event)
+        return news
+
+    def in_order(self) -> list[Execution]:
+        return sorted(self.found.values(), key=lambda one: (one.attempt, one.began))

@@ -1,0 +1,5 @@
+"""Right: everything is in the checkpoint."""
+
+from common import Training, run
+
+run(Training())

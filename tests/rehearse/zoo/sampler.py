@@ -1,0 +1,14 @@
+"""The order of the data starts anew with each start; it reports which image came first."""
+
+from common import Training, report, run
+
+training = Training()
+training.first = int(training.sampler[0])
+
+
+def with_first(epoch, values):
+    report(epoch, {**values, "first_image": float(training.first)})
+    training.first = int(training.sampler[0])
+
+
+run(training, without=("sampler",), report=with_first)

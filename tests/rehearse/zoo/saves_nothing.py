@@ -1,0 +1,5 @@
+"""Saves nothing."""
+
+from common import Training, run
+
+run(Training(), save=lambda state: None)
