@@ -13,6 +13,7 @@ from db.changes import Altered, Change
 from db.launching import Template
 from db.layouts import Layouts
 from db.restraints import Canary, Follow, Limits
+from db.seals import Seal
 from jobs.records import Architecture, Record, Started
 from jobs.words import Cause
 
@@ -269,6 +270,7 @@ Entry = (
     | Canary
     | Follow
     | Layouts
+    | Seal
     | Dispatch
     | Accepted
     | Correct

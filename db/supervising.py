@@ -72,6 +72,18 @@ class Rhythm(Table):
     __table_args__ = ({"sqlite_with_rowid": False},)
 
 
+class Seal(Table):
+    """What a rehearsal said of a program, with the code that it was said of."""
+
+    __tablename__ = "seal"
+    code: Mapped[str] = mapped_column(primary_key=True)
+    program: Mapped[str] = mapped_column(primary_key=True)
+    verdict: Mapped[str]
+    reason: Mapped[str]
+    at: Mapped[str]
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
 class Lease(Table):
     """Who supervises: one row. Every supervisor write is conditional on `number`."""
 

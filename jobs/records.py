@@ -149,6 +149,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """False: begin anew (a retry after an error); checkpoints of earlier generations are not looked at."""
     rhythms: tuple[Rhythm, ...] = ()
     """What was learnt of earlier executions of the same config, one for each device."""
+    anew: bool = False
+    """Each execution begins from the start: its program was found wrong after resuming (docs/rehearse.md)."""
 
 
 class Manifest(Record, frozen=True, kw_only=True):

@@ -185,11 +185,14 @@ class WorkerContext:
 
 
 def earlier_checkpoints(layout: Layout, task: Task, own: Path, unwanted: Callable[[], bool] = never) -> list[Path]:
-    """Checkpoint folders of a job's other executions, of this generation only unless `resume` was asked for.
+    """Checkpoint folders of a job's other executions, of this generation only unless `resume` was asked for; none where
+    each of them begins anew.
 
     Raises OSError where a failing disk hides them: without them the job would begin anew.
     """
-    found = []
+    found: list[Path] = []
+    if task.anew:
+        return found
     for attempt in reading(lambda: layout.attempts(task.job), unwanted):
         for path in reading(partial(layout.executions, task.job, attempt), unwanted):
             if path == own:

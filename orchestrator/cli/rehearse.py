@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -71,11 +72,13 @@ def command(context: click.Context, /, words: tuple[str, ...], **given: Any) -> 
       orch rehearse --preset demo random-baseline
     """
     from db.place import locate
-    from orchestrator.rehearsal import reporting
+    from db.store import Store
+    from orchestrator.rehearsal import reporting, sealing
     from orchestrator.rehearsal.running import Rehearsal, Report
     from orchestrator.rehearsal.scratch import Scratch
     from orchestrator.settings import load
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was begun is ended with it, as with Ctrl-C
     root = locate(given["store_path"])
     settings = load(root)
     wanted = _wanted(given)
@@ -84,6 +87,7 @@ def command(context: click.Context, /, words: tuple[str, ...], **given: Any) -> 
     for subject in _subjects(words, given, settings):
         if not quiet:
             click.echo(f"rehearsing {subject.name}")
+        code = sealing.code_of(root, settings, subject.request)
         scratch = Scratch.made(root, settings)
         with _Progress(quiet) as progress:
             try:
@@ -91,9 +95,14 @@ def command(context: click.Context, /, words: tuple[str, ...], **given: Any) -> 
             finally:
                 scratch.end(keep=given["keep_runs"])
         reports.append((subject.name, report))
-        if not quiet:
-            for line in reporting.lines(report):
-                click.echo(line)
+        told = reporting.lines(report)
+        if code is not None and report.kills:
+            sealing.keep(Store(root, create=True, group=settings.store.readable == "group"), code, report.overall)
+            told.append(f"the verdict is kept with this code ({code[0][:12]}, {code[1]})")
+        elif not report.kills:
+            told.append("no seal is kept: no run was killed")
+        for line in () if quiet else told:
+            click.echo(line)
         if given["keep_runs"]:
             click.echo(f"the runs are in {scratch.folder}: remove it when you are done", err=quiet)
     if quiet:

@@ -93,8 +93,23 @@ def _show(store: Store, detail: Detail, as_json: bool) -> Any:
     more = {"sent": sent.text(detail, last), **program.of_kind(detail.job, execution, store.layout.code)}
     if detail.job.kind == "command" and not detail.job.imported:
         more |= program.facts(detail.job, execution, store.layout.code)
+    more |= _seal(store, detail)
     out.print(view.job(detail, folder, progress_of(store, detail, at), at, out.width, more))
     return None
+
+
+def _seal(store: Store, detail: Detail) -> dict[str, str]:
+    """What is known of resuming, where anything was ever rehearsed."""
+    from db import sealing
+    from orchestrator.views import seals
+
+    if detail.job.imported:
+        return {}
+    with store.read() as connection:
+        if not sealing.any_seals(connection):
+            return {}
+        found = sealing.seal_of(connection, detail.job)
+    return {"resume": seals.of_job(found, detail.job.launching.options.get("resume"))}
 
 
 def _execution(store: Store, detail: Detail) -> Path | None:

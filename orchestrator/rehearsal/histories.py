@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -89,8 +90,8 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """Metrics that tell times, speeds or memory: no two runs agree on them."""
     repeated: frozenset[int] = frozenset()
     """Epochs that the undisturbed run itself reports more than once."""
-    seconds: float = 0.0
-    """From the start of its execution to its end."""
+    pace: float = 0.0
+    """Seconds from one line to the next, the median."""
 
     @property
     def first(self) -> int | None:
@@ -107,6 +108,8 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
         return not any(self.noise.values())
 
 
+AT_ONCE = 0.25
+"""Lines that follow each other within this share of an epoch were not trained one by one."""
 NOISE_FACTOR = 3.0
 """Two runs show only a part of the spread that many have."""
 
@@ -138,6 +141,12 @@ def repeated(lines: Iterable[Line]) -> list[int]:
     return sorted(found)
 
 
+def pace(lines: Sequence[Line]) -> float:
+    """Seconds from one line to the next, the median; 0 where there are fewer than two."""
+    gaps = sorted(later.at - line.at for line, later in pairwise(lines))
+    return gaps[len(gaps) // 2] if gaps else 0.0
+
+
 def baseline(runs: Sequence[Observed]) -> Baseline:
     """What undisturbed runs of one seed have in common. At least one run."""
     histories = [history(line for one in run.stretches for line in one.lines) for run in runs]
@@ -162,5 +171,34 @@ def baseline(runs: Sequence[Observed]) -> Baseline:
         measured=measured,
         left_out=tuple(sorted(name for name in told if is_clock(name))),
         repeated=frozenset(epoch for run in runs for one in run.stretches for epoch in repeated(one.lines)),
-        seconds=first.seconds,
+        pace=pace(first.stretches[-1].lines) if first.stretches else 0.0,
     )
+
+
+def saved_epoch(struck: Stretch, at: float) -> int | None:
+    """The epoch that the newest whole checkpoint before that time was written at the end of: that of the nearest line.
+
+    A program saves just before or just after it reports an epoch.
+    """
+    before = [one.at for one in struck.saves if one.at <= at]
+    if not before:
+        return None
+    if not struck.lines:
+        return None
+    return min(struck.lines, key=lambda line: abs(line.at - before[-1])).epoch
+
+
+def trained(after: Sequence[Stretch], hit_at: float, saved: int | None, pace: float) -> list[Line]:
+    """The lines of epochs that were trained after the hit, without those that were only reported again.
+
+    orch's own kinds restore lines with their old times; a program may report its whole log again, at once, before it
+    goes on: those begin at or before what was saved, reach as far, and lie closer together than any epoch.
+    """
+    lines = sorted((line for one in after for line in one.lines if line.at > hit_at), key=lambda line: line.at)
+    burst = 1
+    while burst < len(lines) and lines[burst].at - lines[burst - 1].at < AT_ONCE * pace:
+        burst += 1
+    again = lines[:burst]
+    if saved is not None and burst > 1 and again[0].epoch <= saved <= max(line.epoch for line in again):
+        return lines[burst:]
+    return lines

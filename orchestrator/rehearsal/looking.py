@@ -18,6 +18,8 @@ from orchestrator.rehearsal.histories import Line, Saved, Stretch
 from orchestrator.rehearsal.watching import Event, Eyes, is_temporary
 
 METRICS = "metrics.jsonl"
+LIST_SECONDS = 0.02
+"""How often folders are listed; what is written in them is told by the kernel."""
 
 
 class Execution:
@@ -148,24 +150,30 @@ class Executions:
         self.job = job
         self.eyes = Eyes()
         self.found: dict[Path, Execution] = {}
+        self._next = 0.0
 
     def close(self) -> None:
         self.eyes.__exit__()
 
-    def look(self) -> list[Event]:
+    def look(self, *, again: bool = False) -> list[Event]:
         """See new ones, and what was written: the new events, already with their executions."""
-        for attempt in self.layout.attempts(self.job):
-            for folder in self.layout.executions(self.job, attempt):
-                if folder not in self.found:
-                    self.found[folder] = Execution(folder, attempt, self.eyes)
-        for one in self.found.values():
-            one.look()
+        if again or time.monotonic() >= self._next:
+            self._next = time.monotonic() + LIST_SECONDS
+            self._list()
         news = self.eyes.look()
         for event in news:
             for folder, one in self.found.items():
                 if event.path.is_relative_to(folder):
                     one.events.append(event)
         return news
+
+    def _list(self) -> None:
+        for attempt in self.layout.attempts(self.job):
+            for folder in self.layout.executions(self.job, attempt):
+                if folder not in self.found:
+                    self.found[folder] = Execution(folder, attempt, self.eyes)
+        for one in self.found.values():
+            one.look()
 
     def in_order(self) -> list[Execution]:
         return sorted(self.found.values(), key=lambda one: (one.attempt, one.began))

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import msgspec
 
@@ -14,7 +13,7 @@ from db.jobs import StoredJob
 from jobs.errors import OrchError
 from jobs.words import FINAL, JobState
 from orchestrator.rehearsal.disturbances import Disturbance, Trial, plan
-from orchestrator.rehearsal.histories import Baseline, Observed, baseline
+from orchestrator.rehearsal.histories import Baseline, Observed, baseline, pace
 from orchestrator.rehearsal.looking import Executions
 from orchestrator.rehearsal.scratch import Scratch
 from orchestrator.rehearsal.striking import Pace, Striker
@@ -57,8 +56,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     left_out: dict[str, str]
     """Disturbed run → why it was not tried."""
     seconds: float
-    said: tuple[str, ...] = ()
-    """What the submit of the program had to say."""
+    kills: int
+    """Runs that were killed and judged: without any, nothing was learnt of resuming."""
 
 
 @dataclass
@@ -115,6 +114,8 @@ class Rehearsal:
             epochs=epochs,
             left_out=left_out,
             seconds=time.monotonic() - self._began,
+            kills=sum(one.trial.startswith(Disturbance.KILL) and one.verdict is not None for one in judged)
+            + sum(one.verdict is Verdict.WRONG for one in judged),
         )
 
     def _disturbed(self, trials: Sequence[Trial], base: Baseline, saves: bool) -> tuple[list[Judged], dict[str, str]]:
@@ -184,7 +185,7 @@ class Rehearsal:
 
     def _judge_state(self, run: Run, job: StoredJob) -> None:
         if job.state in FINAL:
-            run.executions.look()
+            run.executions.look(again=True)
             run.ended = time.time()
         elif time.time() - run.zero > PATIENCE_SECONDS + PATIENCE * self._pace.whole and run.trial.disturbance:
             run.given_up = f"it did not end within {time.time() - run.zero:.0f} s"
@@ -219,10 +220,9 @@ class Rehearsal:
         """The pace of an undisturbed run, by which moments of disturbed ones are told."""
         one = run.executions.in_order()[-1]
         lines = one.stretch(run.zero).lines
-        gaps = sorted(later.at - line.at for line, later in pairwise(lines))
         began = one.began - run.zero
         self._pace = Pace(
-            epoch=gaps[len(gaps) // 2] if gaps else 0.0,
+            epoch=pace(lines),
             whole=max(0.1, (last or time.time() - run.zero) - began),
             renames=any(event.moved_here for event in one.events),
         )

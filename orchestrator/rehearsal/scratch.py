@@ -27,11 +27,14 @@ from orchestrator.settings import Settings, load
 from orchestrator.submitting import changing, enqueueing
 from orchestrator.submitting.changing import Selection
 from orchestrator.submitting.request import Request
+from orchestrator.supervision.process import wake
 from orchestrator.supervision.starting import ensure_supervisor
 
 FOLDER = "rehearsals"
 """Below the project's store."""
 LEAVES_SECONDS = 20.0
+STARTS_SECONDS = 15.0
+"""How long a supervisor may take from its start to its lease, on a loaded host."""
 
 
 class Scratch:
@@ -41,6 +44,7 @@ class Scratch:
         self.folder = folder
         self.layout = Layout(folder / ".orch")
         self.settings = load(self.layout.root)
+        self._started = float("-inf")
 
     @classmethod
     def made(cls, root: Path, settings: Settings) -> Scratch:
@@ -64,7 +68,7 @@ class Scratch:
         """One run, as a study of its own: its job. Raises BadInput, DataError, StoreError."""
         one = replace(request, study=study, seeds=[seed], canary=False, max_running=None, max_fails=None, priority=None)
         done = enqueueing.submit(self.layout.root, self.settings, one)
-        ensure_supervisor(self.store)
+        self.supervised(new=True)
         return done.ensured.ids[0]
 
     def jobs(self, ids: Sequence[int]) -> dict[int, StoredJob]:
@@ -84,9 +88,17 @@ class Scratch:
         outcome = read_json(self.layout.attempt(job, accepted[0]) / accepted[1] / "outcome.json", Outcome)
         return {name: value for name, value in (outcome.result if outcome else {}).items() if value is not None}
 
-    def supervised(self) -> None:
-        """Make sure that a supervisor is there."""
-        ensure_supervisor(self.store)
+    def supervised(self, *, new: bool = False) -> None:
+        """Make sure that a supervisor is there, or on its way; wake it where there is something `new`."""
+        if new:
+            wake(self.store)
+        if time.monotonic() - self._started < STARTS_SECONDS:
+            return
+        with self.store.read() as connection:
+            holder = lease.holder(connection)
+        if holder is None or not holder.alive():
+            self._started = time.monotonic()
+            ensure_supervisor(self.store)
 
     def end(self, *, keep: bool) -> None:
         """Cancel what is left, wait for the machines, end the supervisor and remove the folder."""
@@ -129,7 +141,7 @@ def settings_text(settings: Settings) -> str:
     }
     parts = [_lines("", {"study": "rehearsal", "preset": settings.preset, **_named(settings)})]
     parts += [_lines(name, msgspec.to_builtins(one)) for name, one in sections.items()]
-    parts.append(_lines("supervisor", {"poll_seconds": 1.0, "poll_most_seconds": 5.0, "idle_minutes": 0.05}))
+    parts.append(_lines("supervisor", {"poll_seconds": 1.0, "poll_most_seconds": 5.0, "idle_minutes": 0.5}))
     budgets = dict.fromkeys(("killed", "preempted", "node_failure", "lost", "launch_failure"), 50)
     parts.append(_lines("resubmission", {"backoff_seconds": 0.05, "backoff_most_seconds": 1.0, "budgets": budgets}))
     parts.append(_lines("nodes", {"strikes": 1000}))

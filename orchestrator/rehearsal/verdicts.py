@@ -9,10 +9,17 @@ import msgspec
 
 from orchestrator.rehearsal import reasons
 from orchestrator.rehearsal.disturbances import Disturbance, Trial
-from orchestrator.rehearsal.histories import Baseline, Hit, Observed, Stretch, history, is_clock, repeated
-
-IGNORES_SECONDS = 24.0
-"""A program that lives so long after its TERM waits for its KILL (jobs/node/command.py)."""
+from orchestrator.rehearsal.histories import (
+    Baseline,
+    Hit,
+    Observed,
+    Stretch,
+    history,
+    is_clock,
+    repeated,
+    saved_epoch,
+    trained,
+)
 
 
 class Verdict(StrEnum):
@@ -163,7 +170,7 @@ def _resumed(trial: Trial, seen: Observed, hit: Hit, after: Sequence[Stretch], b
         return Judged(
             trial=trial.name, verdict=verdict, reason=reason, remarks=tuple(remarks), told=silent, hit=hit.how
         )
-    begins = min(lines)
+    begins = min((line.epoch for line in trained(after, hit.at, saved, base.pace)), default=min(lines))
     lost = hit.at - max((line.at for line in struck.lines if line.epoch < begins), default=struck.began)
     of = max((line.epochs for one in after for line in one.lines), default=0) or base.last or begins
     cost = f"lost {_seconds(lost)}"
@@ -173,7 +180,8 @@ def _resumed(trial: Trial, seen: Observed, hit: Hit, after: Sequence[Stretch], b
     twice = [one for run in after for one in repeated(run.lines) if one not in base.repeated]
     differs = reasons.first_difference(base.lines, lines, base.noise)
     if twice:
-        verdict, reason = Verdict.WRONG, f"writes lines of epoch {twice[0]} twice"
+        verdict, reason = Verdict.WRONG, "writes lines of an epoch twice"
+        told.append(f"writes lines of epoch {twice[0]} twice")
     elif over and differs is None:
         verdict, reason, more_remarks = _over(what, hit, saved, saves, verdict)
         remarks += more_remarks
@@ -184,11 +192,11 @@ def _resumed(trial: Trial, seen: Observed, hit: Hit, after: Sequence[Stretch], b
             remarks.append(_behind(what))
     if verdict in (Verdict.BIT_IDENTICAL, Verdict.EQUAL_WITHIN_NOISE):
         if differs is not None and saved is not None and begins == saved and what is not Disturbance.TORN:
-            verdict, reason = Verdict.WRONG, f"epoch {begins} is trained twice: {reasons.OFF_BY_ONE}"
-            told.append(_told(differs))
+            verdict, reason = Verdict.WRONG, f"an epoch is trained twice: {reasons.OFF_BY_ONE}"
+            told += [_told(differs), f"epoch {begins} was saved, and is trained again"]
         elif differs is not None and saved is not None and begins == saved + 2:
-            verdict, reason = Verdict.WRONG, f"epoch {saved + 1} is skipped: {reasons.OFF_BY_ONE}"
-            told.append(_told(differs))
+            verdict, reason = Verdict.WRONG, f"an epoch is skipped: {reasons.OFF_BY_ONE}"
+            told += [_told(differs), f"epoch {saved + 1} was not saved, and is never trained"]
         else:
             verdict, reason, more = _compare(seen, base, lines, hit.names)
             told += more
@@ -277,19 +285,6 @@ def _result(
                 "(two undisturbed runs)"
             )
     return fine, "", told
-
-
-def saved_epoch(struck: Stretch, at: float) -> int | None:
-    """The epoch that the newest whole checkpoint before that time was written at the end of: that of the nearest line.
-
-    A program saves just before or just after it reports an epoch.
-    """
-    before = [one.at for one in struck.saves if one.at <= at]
-    if not before:
-        return None
-    if not struck.lines:
-        return None
-    return min(struck.lines, key=lambda line: abs(line.at - before[-1])).epoch
 
 
 def _seconds(value: float) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection
 
-from db import jobs, limits, results, rhythms
+from db import jobs, limits, results, rhythms, sealing
 from db.entries import Dispatch, DispatchedTask
 from db.jobs import StoredJob
 from jobs.errors import StoreError
@@ -102,6 +102,7 @@ def _submission(
                 terms=terms.index(how),
                 resume=job.resume,
                 rhythms=known.get(job.id, ()),
+                anew=sealing.begins_anew(connection, job),
             )
         )
     manifest = Manifest(token=token, backend=backend, tasks=tuple(tasks), terms=tuple(terms), created_at=at)

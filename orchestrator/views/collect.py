@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from db import canaries, holdups, jobs, lease, status
+from db import canaries, holdups, jobs, lease, sealing, status
 from db.canaries import OpenCanary
 from db.details import Detail
 from db.launching import Launching
@@ -26,7 +26,7 @@ from orchestrator.mirroring import ages
 from orchestrator.settings import Settings
 from orchestrator.supervision import notices
 from orchestrator.tables.varying import is_house, varying
-from orchestrator.views import restraints
+from orchestrator.views import restraints, seals
 from orchestrator.views import status as view
 from orchestrator.views.notes import code_note, studies_note
 from orchestrator.views.progress import Progress, progress
@@ -110,6 +110,7 @@ def status_view(
             for state, n in given.items()
             if n
         }
+        sealed = sealing.of_study(connection, name)
         others = [kind for kind in kinds if not is_house(kind)]
         different = tuple(
             dict.fromkeys(one for kind in others for one in varying_in(connection, name, kind, kinds[kind]))
@@ -126,6 +127,7 @@ def status_view(
         full=restraints.of_study(limits),
         in_vain=vain,
         varying=tuple(different),
+        seals=seals.line(sealed),
         room=space.line(now),
         mirror=mirror.line(now) if mirror is not None else "",
     )
@@ -188,12 +190,14 @@ def status_json(store: Store, settings: Settings, study: str | None) -> dict[str
         limits, _, _ = held_back(connection, name, counts)
         held = supervisor(connection)
         rows = status.rows(connection, name)
+        sealed = sealing.of_study(connection, name)
     mirror = ages.of_store(store, settings)
     return {
         "study": name,
         "counts": counts,
         "supervisor": None if held is None else held.as_json(),
         "jobs": [view.as_json(row, blocked, restraints.of_study(limits)) for row in rows],
+        **({"resume": sealed} if sealed else {}),
         "room": room.look(store.root, settings.store.quota).as_json(),
         "mirror": None if mirror is None else mirror.as_json(files.now()),
     }

@@ -40,7 +40,7 @@ def status(view: StatusView, width: int) -> Text:
     lines += [_note(note) for note in view.notes]
     alive = view.supervisor is not None and view.supervisor.alive
     last = [f"supervisor: pid {view.supervisor.pid} on {view.supervisor.host}"] if alive and view.supervisor else []
-    last += [line for line in (view.room, view.mirror) if line]
+    last += [line for line in (view.seals, view.room, view.mirror) if line]
     if len(last) > 1 and cell_len(" · ".join(last)) <= width:
         last = [" · ".join(last)]
     lines += [Text(line, style="dim") for line in last]

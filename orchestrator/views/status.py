@@ -118,6 +118,8 @@ class StatusView:
     """Queued jobs that nothing sends before a person does something."""
     varying: tuple[str, ...] = ()
     """Names of what jobs of programs (and of other people's kinds) are given that is not the same everywhere."""
+    seals: str = ""
+    """Which of its jobs run a program that was rehearsed; empty where nothing ever was."""
     room: str = ""
     mirror: str = ""
     """How large the store is; empty where nobody has measured it."""

@@ -95,7 +95,7 @@ class Training:
 
 
 def report(epoch, values):
-    with open(os.environ["ORCH_METRICS"], "a") as lines:
+    with Path(os.environ["ORCH_METRICS"]).open("a") as lines:
         lines.write(json.dumps({"epoch": epoch, "epochs": EPOCHS, **values}) + "\n")
 
 

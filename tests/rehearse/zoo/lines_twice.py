@@ -1,4 +1,4 @@
-"""Keeps a log beside its checkpoints, and reports all of it again when it starts: lines of epochs that it then repeats."""
+"""Keeps a log beside its checkpoints, and reports all of it again when it starts: also of an epoch that it repeats."""
 
 import json
 

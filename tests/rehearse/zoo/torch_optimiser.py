@@ -43,7 +43,7 @@ while epoch < EPOCHS:
     epoch += 1
     time.sleep(0.1)
     line = {"epoch": epoch, "epochs": EPOCHS, "loss": sum(losses) / len(losses), "lr": rate}
-    with open(os.environ["ORCH_METRICS"], "a") as lines:
+    with Path(os.environ["ORCH_METRICS"]).open("a") as lines:
         lines.write(json.dumps(line) + "\n")
     draft = folder / "draft.tmp"
     torch.save(

@@ -1,0 +1,45 @@
+"""The zoo of tests/rehearse: small trainers with one fault each, rehearsed by the command as typed."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.helpers.cli import PYTHON, Orch
+
+HOME = Path(__file__).parents[1] / "rehearse"
+ANIMALS: dict[str, dict[str, Any]] = tomllib.loads((HOME / "zoo.toml").read_text())
+KILLS = 2
+PATIENCE = 280.0
+"""Seconds: ten times what the slowest one takes on a quiet machine."""
+
+
+def rehearse(folder: Path, animal: str, *words: str, extra: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What `orch rehearse --json` says of an animal, in a folder of its own that must be there and empty."""
+    orch = Orch(folder, extra)
+    for path in (HOME / "zoo" / "common.py", HOME / "zoo" / f"{animal}.py"):
+        shutil.copy(path, folder)
+    bad = ANIMALS[animal]["verdict"] in ("not resumable", "wrong after resuming")
+    try:
+        given = ["rehearse", "--kills", str(KILLS), *words]
+        said = orch.json(*given, "--", PYTHON, f"{animal}.py", code=int(bad), timeout=PATIENCE)
+    finally:
+        orch.kill_everything()
+    (found,) = said["rehearsed"]
+    return dict(found)
+
+
+def wrong(animal: str, found: Mapping[str, Any]) -> str:
+    """Empty where a rehearsal said exactly what it must of that animal, else what it said instead."""
+    must = ANIMALS[animal]
+    wanted = (must["verdict"], must.get("reason", ""), must.get("remarks", []))
+    said = (found["verdict"], found["reason"], found["remarks"])
+    if said == wanted:
+        return ""
+    runs = "\n".join(
+        f"  {run['run']} ({run['how']}): {run['verdict']}: {'; '.join(run['told'])}" for run in found["runs"]
+    )
+    return f"{animal}: {said} and not {wanted}\n{runs}"

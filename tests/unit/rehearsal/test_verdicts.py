@@ -1,0 +1,256 @@
+"""What a disturbed run says of its program, from numbers that are written down here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from orchestrator.rehearsal.disturbances import Disturbance, Moment, Trial
+from orchestrator.rehearsal.histories import Baseline, Hit, Line, Observed, Saved, Stretch, baseline, is_clock, trained
+from orchestrator.rehearsal.verdicts import Judged, Verdict, judge, of_other_seed, overall
+
+LOSSES = {1: 0.9, 2: 0.7, 3: 0.6, 4: 0.55, 5: 0.53}
+RATES = {1: 0.1, 2: 0.09, 3: 0.08, 4: 0.07, 5: 0.06}
+
+
+def lines(values: Mapping[int, Mapping[str, float]], began: float = 0.0) -> tuple[Line, ...]:
+    """One line a second, from the first epoch on."""
+    return tuple(
+        Line(epoch=epoch, epochs=5, at=began + number, values=dict(one))
+        for number, (epoch, one) in enumerate(values.items(), start=1)
+    )
+
+
+def stretch(values: Mapping[int, Mapping[str, float]], began: float = 0.0, ending: str = "") -> Stretch:
+    """An execution that saves just after each line."""
+    told = lines(values, began)
+    saves = tuple(Saved(at=line.at + 0.05, name=f"model-{line.epoch}.pt") for line in told)
+    return Stretch(began=began, lines=told, saves=saves, ending=ending)
+
+
+def epochs(*which: int, **changed: Mapping[int, float]) -> dict[int, dict[str, float]]:
+    """Right values of these epochs, but for those that are given."""
+    right = {"loss": LOSSES, "lr": RATES}
+    return {one: {name: changed.get(name, {}).get(one, values[one]) for name, values in right.items()} for one in which}
+
+
+ALL = stretch(epochs(1, 2, 3, 4, 5), ending="success")
+UNDISTURBED = Observed(name="undisturbed", seed=0, state="succeeded", stretches=(ALL,), result={"best": 0.53})
+BASE = baseline([UNDISTURBED, UNDISTURBED])
+
+
+def struck(
+    after: Sequence[Stretch],
+    what: Disturbance = Disturbance.KILL,
+    *,
+    before: Mapping[int, Mapping[str, float]] | None = None,
+    names: Sequence[str] = (),
+    in_place: str = "",
+    state: str = "succeeded",
+    error: str = "",
+    best: float = 0.53,
+    base: Baseline = BASE,
+) -> Judged:
+    """A run that was struck in its third epoch, and what came after."""
+    first = stretch(before or epochs(1, 2))
+    hit = Hit(at=2.5, names=tuple(names), in_place=in_place)
+    seen = Observed(
+        name="kill-1", seed=0, state=state, error=error, stretches=(first, *after), result={"best": best}, hit=hit
+    )
+    trial = Trial(name="kill-1", seed=0, disturbance=what, moment=Moment(lines=2, part=0.5))
+    return judge(trial, seen, base, saves=True)
+
+
+def resumed(**changed: Mapping[int, float]) -> Stretch:
+    return stretch(epochs(3, 4, 5, **changed), 10.0, "success")
+
+
+def test_the_same_numbers_are_bit_identical_and_the_cost_is_told() -> None:
+    found = struck([resumed()])
+    assert found.verdict is Verdict.BIT_IDENTICAL and found.reason == "" and found.remarks == ()
+    assert found.told == ("resumed at epoch 3 of 5, lost 0.5 s",)
+    assert (found.resumed_at, found.lost_seconds) == (3, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("changed", "names", "reason"),
+    [
+        (
+            {"lr": {3: 0.1, 4: 0.09, 5: 0.08}, "loss": {3: 0.61}},
+            (),
+            "equal to the value of epoch 1: the learning rate starts anew (scheduler not in the checkpoint)",
+        ),
+        (
+            {"loss": {3: 0.9, 4: 0.7}, "lr": {3: 0.1}},
+            (),
+            "equal to the value of epoch 1: the learning rate starts anew (scheduler not in the checkpoint)",
+        ),
+        (
+            {"loss": {3: 0.9, 4: 0.7, 5: 0.6}},
+            (),
+            "equal to the value of epoch 1: the random numbers start anew (RNG not in the checkpoint)",
+        ),
+        ({"loss": {3: 0.61}}, ("model", "epoch"), "no optimiser state in the checkpoint, by the names in it"),
+        ({"loss": {3: 0.61}}, ("model", "optimizer"), "no random state in the checkpoint, by the names in it"),
+        ({"loss": {3: 0.61}}, ("model", "optimizer", "rng"), "no scheduler in the checkpoint, by the names in it"),
+        ({"loss": {3: 0.61}}, (), "something that the training goes on with is not in the checkpoint"),
+    ],
+)
+def test_other_numbers_are_wrong_and_their_likely_reason_is_told(
+    changed: Mapping[str, Mapping[int, float]], names: Sequence[str], reason: str
+) -> None:
+    found = struck([resumed(**changed)], names=names)
+    assert (found.verdict, found.reason) == (Verdict.WRONG, reason)
+
+
+def test_the_first_value_that_differs_is_shown() -> None:
+    told = " ".join(struck([resumed(loss={4: 0.5501})]).told)
+    assert "first value after resuming differs: 0.55 → 0.5501 (loss of epoch 4)" in told
+
+
+def test_a_run_that_begins_anew_does_not_resume() -> None:
+    anew = stretch(epochs(1, 2, 3, 4, 5), 10.0, "success")
+    found = struck([anew])
+    assert found.verdict is Verdict.NOT_RESUMABLE
+    assert found.reason == "starts from the beginning: it does not go on from the checkpoint that it is given"
+    assert struck([anew], Disturbance.TORN).verdict is Verdict.BIT_IDENTICAL  # it had no other one
+
+
+def test_an_epoch_that_is_trained_twice_or_left_out_is_told() -> None:
+    twice = struck([stretch(epochs(2, 3, 4, 5, loss={2: 0.66}), 10.0, "success")])
+    assert (twice.verdict, twice.reason) == (
+        Verdict.WRONG,
+        "an epoch is trained twice: the epoch counter in the checkpoint is off by one",
+    )
+    skipped = struck([stretch(epochs(4, 5, loss={4: 0.56}), 10.0, "success")])
+    assert (skipped.verdict, skipped.reason) == (
+        Verdict.WRONG,
+        "an epoch is skipped: the epoch counter in the checkpoint is off by one",
+    )
+
+
+def test_a_run_that_goes_on_from_an_older_checkpoint_is_right_and_that_is_told() -> None:
+    older = stretch(epochs(2, 3, 4, 5), 10.0, "success")
+    found = struck([older])
+    assert found.verdict is Verdict.BIT_IDENTICAL
+    assert found.remarks == ("does not go on from its newest checkpoint, but from an older one",)
+    assert struck([older], Disturbance.TIMES).remarks == (
+        "takes the newest checkpoint by its file's time, not by its epoch",
+    )
+    assert struck([older], Disturbance.TORN).remarks == ()
+
+
+def test_lines_of_an_epoch_that_come_twice_are_wrong() -> None:
+    one = resumed()
+    again = Stretch(began=10.0, lines=(one.lines[0], *one.lines), ending="success")
+    assert struck([again]).reason == "writes lines of an epoch twice"
+
+
+def test_a_best_that_counts_from_the_resume_on_is_wrong() -> None:
+    """The loss was lowest early."""
+    values = {1: {"loss": 0.5}, 2: {"loss": 0.4}, 3: {"loss": 0.8}, 4: {"loss": 0.7}, 5: {"loss": 0.9}}
+    whole = Observed(
+        name="undisturbed",
+        seed=0,
+        state="succeeded",
+        stretches=(stretch(values, ending="success"),),
+        result={"best": 0.4},
+    )
+    later = stretch({epoch: values[epoch] for epoch in (3, 4, 5)}, 10.0, "success")
+    before = {epoch: values[epoch] for epoch in (1, 2)}
+    found = struck([later], before=before, best=0.7, base=baseline([whole, whole]))
+    assert (found.verdict, found.reason) == (
+        Verdict.WRONG,
+        "the lowest loss since the resume only: the best so far is not in the checkpoint",
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "in_place", "reason"),
+    [
+        (Disturbance.KILL, "", "fails after resuming: KeyError: 'optimizer'"),
+        (Disturbance.TORN, "", "fails on a torn checkpoint, and goes back to no older one"),
+        (
+            Disturbance.WRITE,
+            "last.pt",
+            "the checkpoint is written in place (last.pt), so a kill leaves half of it and the next start fails: write "
+            "to a temporary name and rename it",
+        ),
+    ],
+)
+def test_a_run_that_fails_does_not_resume(what: Disturbance, in_place: str, reason: str) -> None:
+    found = struck([], what, in_place=in_place, state="failed", error="KeyError: 'optimizer'")
+    assert (found.verdict, found.reason) == (Verdict.NOT_RESUMABLE, reason)
+
+
+def test_noise_of_two_undisturbed_runs_is_no_fault() -> None:
+    other = Observed(
+        name="again",
+        seed=0,
+        state="succeeded",
+        stretches=(stretch(epochs(1, 2, 3, 4, 5, loss={3: 0.61}), ending="success"),),
+        result={"best": 0.53},
+    )
+    noisy = baseline([UNDISTURBED, other])
+    assert not noisy.exact and BASE.exact
+    within = struck([resumed(loss={3: 0.62})], base=noisy)
+    assert within.verdict is Verdict.EQUAL_WITHIN_NOISE
+    assert struck([resumed(loss={3: 0.64})], base=noisy).verdict is Verdict.WRONG
+    assert struck([resumed(lr={3: 0.0801})], base=noisy).verdict is Verdict.WRONG  # the rate has no noise
+
+
+def test_a_program_that_ignores_term_is_told_so() -> None:
+    trial = Trial(name="term", seed=0, disturbance=Disturbance.TERM, moment=Moment(lines=2, part=0.5))
+    seen = Observed(
+        name="term",
+        seed=0,
+        state="succeeded",
+        stretches=(ALL,),
+        result={"best": 0.53},
+        hit=Hit(at=2.5),
+    )
+    found = judge(trial, seen, BASE, saves=True)
+    assert found.verdict is Verdict.BIT_IDENTICAL and found.remarks == ("ignores TERM",)
+
+
+def test_a_run_that_takes_the_checkpoint_of_another_seed_is_wrong() -> None:
+    other = Observed(name="another seed", seed=1, state="succeeded", stretches=(Stretch(began=0.0, ending="success"),))
+    found = of_other_seed(BASE, other, 0)
+    assert found.verdict is Verdict.WRONG
+    assert found.reason == (
+        "seed 1 trains no epoch at all: it takes the checkpoint of another run, which lies outside ORCH_CHECKPOINT_DIR"
+    )
+    same = Observed(name="another seed", seed=1, state="succeeded", stretches=(ALL,), result={"best": 0.53})
+    assert of_other_seed(BASE, same, 0).remarks == ("seed 1 gives the numbers of seed 0: the seed has no effect",)
+
+
+def test_lines_that_are_only_reported_again_are_not_where_it_resumed() -> None:
+    again = tuple(Line(epoch=epoch, at=10.0 + epoch / 1000, values=one) for epoch, one in epochs(1, 2).items())
+    trained_ones = lines(epochs(3, 4, 5), 10.0)
+    after = [Stretch(began=9.0, lines=(*again, *trained_ones))]
+    assert [line.epoch for line in trained(after, 2.5, 2, 1.0)] == [3, 4, 5]
+    assert [line.epoch for line in trained([Stretch(began=9.0, lines=lines(epochs(1, 2, 3), 10.0))], 2.5, 2, 1.0)] == [
+        1,
+        2,
+        3,
+    ]
+
+
+def test_the_worst_run_decides_and_the_first_that_shows_it_tells_why() -> None:
+    good = Judged(trial="a", verdict=Verdict.BIT_IDENTICAL, remarks=("ignores TERM",))
+    bad = Judged(trial="b", verdict=Verdict.WRONG, reason="one")
+    worse = Judged(trial="c", verdict=Verdict.WRONG, reason="two")
+    not_tried = Judged(trial="d")
+    found = overall([good, not_tried, bad, worse])
+    assert (found.verdict, found.reason, found.remarks) == (Verdict.WRONG, "one", ("ignores TERM",))
+
+
+@pytest.mark.parametrize("name", ["seconds", "train/time", "images_per_second", "gpu_hours", "wall_time", "epoch_s"])
+def test_clocks_are_not_compared(name: str) -> None:
+    assert is_clock(name)
+
+
+@pytest.mark.parametrize("name", ["loss", "accuracy", "timesteps", "best", "lr", "bits"])
+def test_other_metrics_are(name: str) -> None:
+    assert not is_clock(name)
