@@ -48,7 +48,6 @@ def _with(options: Sequence[click.Option]) -> Callable[[F], F]:
 )
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting of a kind.")
 @click.option("--preset", help="report or demo, of a kind.")
-@click.option("--backend", help="auto, local or slurm.")
 @click.option("--cpus", type=int, help="CPU cores per run.")
 @click.option("--gpus", metavar="[TYPE:]N", help="GPUs per run.")
 @click.option("--env", multiple=True, metavar="NAME=VALUE", help="A variable of the program's environment.")
@@ -60,6 +59,7 @@ def _with(options: Sequence[click.Option]) -> Callable[[F], F]:
 def command(context: click.Context, /, words: tuple[str, ...], **given: Any) -> None:
     """Does a program survive being killed? It is run undisturbed, then disturbed at seeded moments, and compared.
 
+    The runs go through orch's own supervisor, on slots of this host.
     WORDS: a program after --, a study file, or a job kind. Nothing of it enters anybody's results.
     Exit code: 0 bit-identical or equal within noise; 1 not resumable or wrong after resuming; 2 it could not be
     rehearsed.
@@ -133,6 +133,7 @@ def _subjects(words: tuple[str, ...], given: dict[str, Any], settings: Settings)
     """What is to be rehearsed. Raises BadInput."""
     from jobs.odd import to_text
     from jobs.resources import Asked
+    from jobs.words import BackendName
     from orchestrator import terms
     from orchestrator.rehearsal import subjects
     from orchestrator.submitting.planning import assignments
@@ -143,7 +144,7 @@ def _subjects(words: tuple[str, ...], given: dict[str, Any], settings: Settings)
         seeds=[given["seed"]],
         study="rehearsal",
         preset=given["preset"] or settings.preset,
-        backend=given["backend"] or settings.backend,
+        backend=BackendName.LOCAL,
         env=assignments(given["env"], "--env"),
         reported=reported_of(given),
     )

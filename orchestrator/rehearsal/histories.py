@@ -175,17 +175,15 @@ def baseline(runs: Sequence[Observed]) -> Baseline:
     )
 
 
-def saved_epoch(struck: Stretch, at: float) -> int | None:
-    """The epoch that the newest whole checkpoint before that time was written at the end of: that of the nearest line.
+def saved_epoch(struck: Stretch) -> int | None:
+    """The epoch at whose end an execution wrote its newest whole checkpoint: that of the nearest line.
 
     A program saves just before or just after it reports an epoch.
     """
-    before = [one.at for one in struck.saves if one.at <= at]
-    if not before:
+    if not struck.saves or not struck.lines:
         return None
-    if not struck.lines:
-        return None
-    return min(struck.lines, key=lambda line: abs(line.at - before[-1])).epoch
+    newest = struck.saves[-1].at
+    return min(struck.lines, key=lambda line: abs(line.at - newest)).epoch
 
 
 def trained(after: Sequence[Stretch], hit_at: float, saved: int | None, pace: float) -> list[Line]:

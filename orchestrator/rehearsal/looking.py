@@ -31,7 +31,7 @@ class Execution:
         self.first_seen = time.time()
         self.events: list[Event] = []
         self.found = False
-        self._eyes = eyes
+        self.eyes = eyes
         self._watched = False
         self._started: Started | None = None
         self._size = 0
@@ -59,7 +59,7 @@ class Execution:
             if not is_program or (self.folder / progress.FILE).exists():
                 with contextlib.suppress(OSError):
                     self.found = any(True for _ in progress.entries(self.checkpoints))
-                self._watched = self._eyes.watch(self.checkpoints)
+                self._watched = self.eyes.watch(self.checkpoints)
 
     @property
     def lines(self) -> int:
@@ -153,7 +153,7 @@ class Executions:
         self._next = 0.0
 
     def close(self) -> None:
-        self.eyes.__exit__()
+        self.eyes.close()
 
     def look(self, *, again: bool = False) -> list[Event]:
         """See new ones, and what was written: the new events, already with their executions."""

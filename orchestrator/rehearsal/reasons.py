@@ -63,20 +63,35 @@ def first_difference(wanted: History, found: History, tolerance: Mapping[str, fl
     return None
 
 
+def telling(difference: Difference, wanted: History, found: History, first: int) -> Difference:
+    """Of the metrics that differ in that epoch the one that says most: it has the value of the epoch it would be if
+    something began anew with the resume."""
+    epoch = difference.epoch
+    again = epoch - min(found) + first
+    same = _equal_at(wanted, found, epoch, again) if again != epoch else []
+    if not same or difference.metric in same:
+        return difference
+    right = wanted.get(epoch, {})
+    name = next((one for one in same if one in right), None)
+    if name is None:
+        return difference
+    return Difference(epoch=epoch, metric=name, wanted=right[name], found=found[epoch][name])
+
+
 def likely(difference: Difference, wanted: History, found: History, names: Collection[str], first: int) -> str:
     """The likely reason, in words. `found`: the resumed execution's lines; `first`: the first epoch of a whole run.
 
     `names`: what the newest checkpoint names inside; none where it could not be read.
     """
     begins = min(found)
-    epoch, name = difference.epoch, difference.metric
+    epoch = difference.epoch
     best = _of_best(difference, wanted, found, first)
     if best:
         return best
     again = epoch - begins + first
     same = _equal_at(wanted, found, epoch, again)
     if again != epoch and same:
-        return _anew(name, same, wanted.get(again, {}), again)
+        return _anew(same, wanted.get(again, {}), again)
     for other in (epoch + 1, epoch - 1):
         near = _equal_at(wanted, found, epoch, other)
         if len(near) > 1 or (near and len(found[epoch]) == 1):
@@ -90,16 +105,15 @@ def _equal_at(wanted: History, found: History, epoch: int, other: int) -> list[s
     return [name for name in values if name in there and values[name] == there[name] != right.get(name)]
 
 
-def _anew(name: str, same: Sequence[str], there: Mapping[str, float], again: int) -> str:
+def _anew(same: Sequence[str], there: Mapping[str, float], again: int) -> str:
     said = f"equal to the value of epoch {again}"
     if any(_RATE.search(one) for one in same):
         return f"{said}: the learning rate starts anew (scheduler not in the checkpoint)"
     if len(same) == len(there) > 1:
         return f"{said}: the weights start anew (the checkpoint is not loaded into the model)"
-    which = "" if name in same else f" ({same[0]})"
     if any(_ORDER.search(one) for one in same):
-        return f"{said}{which}: the data order starts anew (sampler or RNG not in the checkpoint)"
-    return f"{said}{which}: the random numbers start anew (RNG not in the checkpoint)"
+        return f"{said}: the data order starts anew (sampler or RNG not in the checkpoint)"
+    return f"{said}: the random numbers start anew (RNG not in the checkpoint)"
 
 
 def not_in_it(names: Collection[str]) -> str:
@@ -133,10 +147,10 @@ def _running(pick: object, lines: History, name: str, low: int, high: int) -> fl
 
 
 def of_result(name: str, wanted: float, found: float, whole: History, since: History) -> str:
-    """Why a result differs though every line is right."""
+    """Why a result differs though every line is right. `since`: the lines after the resume, none where all was done."""
     for pick, word in ((max, "highest"), (min, "lowest")):
         for other in next(iter(whole.values()), {}):
-            if _over(pick, whole, other) == wanted and _over(pick, since, other) == found:
+            if _over(pick, whole, other) == wanted and (not since or _over(pick, since, other) == found):
                 return f"the {word} {other} since the resume only: the best so far is not in the checkpoint"
     return f"what {name} is made of is not in the checkpoint"
 

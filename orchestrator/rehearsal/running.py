@@ -18,10 +18,12 @@ from orchestrator.rehearsal.looking import Executions
 from orchestrator.rehearsal.scratch import Scratch
 from orchestrator.rehearsal.striking import Pace, Striker
 from orchestrator.rehearsal.verdicts import Judged, Overall, Verdict, judge, of_other_seed, overall
+from orchestrator.rehearsal.watching import wait
 from orchestrator.submitting.request import Request
 
 FIRST = "undisturbed"
-LOOK_SECONDS = 0.004
+LOOK_SECONDS = 0.02
+"""How often runs are looked at; what happens to their checkpoints is heard of at once."""
 STATES_SECONDS = 0.15
 SUPERVISED_SECONDS = 2.0
 PATIENCE_SECONDS = 120.0
@@ -153,7 +155,7 @@ class Rehearsal:
                 for run in [one for one in going if one.ended or one.given_up]:
                     going.remove(run)
                     done.append(self._observed(run))
-                time.sleep(LOOK_SECONDS)
+                wait([run.executions.eyes for run in going], LOOK_SECONDS)
         finally:
             for run in going:
                 self._leave(run)

@@ -101,7 +101,7 @@ class Striker:
             return
         first.kill(again=False)
         name = begun.path.name
-        after = [one for one in [*news, *first._eyes.look()] if one.path == begun.path]
+        after = [one for one in [*news, *first.eyes.look()] if one.path == begun.path]
         done = any(one.written or one.moved_away for one in after)
         self._struck_at(first, "")
         in_place = "" if self.pace.renames else name

@@ -10,6 +10,7 @@ import msgspec
 
 from jobs.errors import BadInput
 from jobs.kind import kinds
+from jobs.words import BackendName
 from orchestrator.submitting.program import KIND
 from orchestrator.submitting.request import Request
 from orchestrator.submitting.study import Part
@@ -37,7 +38,8 @@ def of_part(part: Part) -> Subject | None:
         return None
     request = part.requests[0]
     points = request.points[:1] if request.points is not None else None
-    return Subject(name=part.experiment.name, request=prepared(replace(request, points=points)))
+    request = replace(request, points=points, backend=BackendName.LOCAL)
+    return Subject(name=part.experiment.name, request=prepared(request))
 
 
 def prepared(request: Request) -> Request:

@@ -32,6 +32,9 @@ class Verdict(StrEnum):
 
 
 ORDER = tuple(Verdict)
+IN_PLACE = "the checkpoint is written in place"
+PLAIN = ("kill", "term", "limit", "times")
+"""Runs whose checkpoints are left as they are."""
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,9 +65,19 @@ def overall(judged: Sequence[Judged]) -> Overall:
     """The worst of all, with the reason of the first run that shows it."""
     tried = [one for one in judged if one.verdict is not None]
     worst = max((ORDER.index(one.verdict) for one in tried if one.verdict is not None), default=0)
-    shows = next((one for one in tried if one.verdict is ORDER[worst]), None)
+    shows = _shown([one for one in tried if one.verdict is ORDER[worst]], tried)
     remarks = tuple(dict.fromkeys(remark for one in judged for remark in one.remarks))
     return Overall(verdict=ORDER[worst], reason=shows.reason if shows is not None else "", remarks=remarks)
+
+
+def _shown(worst: Sequence[Judged], tried: Sequence[Judged]) -> Judged | None:
+    """Which of the worst runs tells why. A plain kill may meet a write too: where others were survived, a run that was
+    cut off in a write tells more than one that only failed."""
+    in_a_write = next((one for one in worst if IN_PLACE in one.reason), None)
+    plain = [one for one in tried if one.trial.partition("-")[0] in PLAIN]
+    if in_a_write is not None and any(one.verdict not in (None, Verdict.NOT_RESUMABLE) for one in plain):
+        return in_a_write
+    return worst[0] if worst else None
 
 
 def of_other_seed(base: Baseline, other: Observed, seed: int) -> Judged:
@@ -117,7 +130,7 @@ def _failed(trial: Trial, seen: Observed, hit: Hit) -> Judged:
 
 def _in_place(name: str, then: str) -> str:
     return (
-        f"the checkpoint is written in place ({name}), so a kill leaves half of it and the next start {then}: write to "
+        f"{IN_PLACE} ({name}), so a kill leaves half of it and the next start {then}: write to "
         "a temporary name and rename it"
     )
 
@@ -160,7 +173,7 @@ def _went_on(trial: Trial, seen: Observed, hit: Hit, base: Baseline) -> Judged:
 def _resumed(trial: Trial, seen: Observed, hit: Hit, after: Sequence[Stretch], base: Baseline, saves: bool) -> Judged:
     what, struck = trial.disturbance, seen.stretches[hit.stretch]
     lines = history(line for one in after for line in one.lines)
-    saved = saved_epoch(struck, hit.at)
+    saved = saved_epoch(struck)  # what is told to stop may save once more
     remarks: list[str] = []
     if hit.outlived and what in (Disturbance.TERM, Disturbance.LIMIT):
         remarks.append("ignores TERM")
@@ -203,7 +216,7 @@ def _resumed(trial: Trial, seen: Observed, hit: Hit, after: Sequence[Stretch], b
     hole = [epoch for epoch in base.lines if epoch < begins and all(line.epoch != epoch for line in struck.lines)]
     if hole and verdict is not Verdict.WRONG:
         remarks.append(f"a line may be lost: epoch {hole[0]} was saved before it was reported")
-    if reason:
+    if reason and not any(reason in one for one in told):
         told.append(reason)
     return Judged(
         trial=trial.name,
@@ -259,6 +272,7 @@ def _compare(
     """Every line and the result against the undisturbed runs: verdict, likely reason, sentences."""
     differs = reasons.first_difference(base.lines, lines, base.noise)
     if differs is not None:
+        differs = reasons.telling(differs, base.lines, lines, base.first or 0)
         why = reasons.likely(differs, base.lines, lines, names, base.first or 0)
         return Verdict.WRONG, why, [f"{_told(differs)}; {why}"]
     return _result(seen, base, lines, _fine(base))

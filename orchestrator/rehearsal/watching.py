@@ -10,8 +10,10 @@ import contextlib
 import ctypes
 import os
 import re
+import select
 import struct
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -53,10 +55,13 @@ class Eyes:
         self._handle = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         self._folders: dict[int, Path] = {}
 
-    def __enter__(self) -> Eyes:
-        return self
+    @property
+    def handle(self) -> int:
+        """The descriptor that becomes readable with news; negative where the kernel gives none."""
+        return self._handle
 
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
+        """Watch nothing any more."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
@@ -108,3 +113,12 @@ class Eyes:
                 )
             )
         return found
+
+
+def wait(eyes: Sequence[Eyes], seconds: float) -> None:
+    """Sleep until something is written where any of these look, or the time is over."""
+    handles = [one.handle for one in eyes if one.handle >= 0]
+    if handles:
+        select.select(handles, [], [], seconds)
+    else:
+        time.sleep(seconds)

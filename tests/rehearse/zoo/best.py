@@ -11,6 +11,7 @@ while training.epoch < EPOCHS:
     values = training.train()
     values["validation"] = values["accuracy"] - 20.0 * training.epoch
     best = max(best, values["validation"])
+    training.values = values
     report(training.epoch, values)
     save({name: value for name, value in training.state().items() if name != "best"})
-result({"best_validation": best})
+result({**training.values, "best_validation": best})

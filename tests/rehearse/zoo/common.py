@@ -42,6 +42,7 @@ class Training:
         self.rate = 0.1
         self.epoch = 0
         self.best = 0.0
+        self.values = {}
 
     def loss(self, x, y):
         logits = x @ self.weights
@@ -67,6 +68,7 @@ class Training:
         accuracy = float((p.argmax(1) == self.labels).mean() * 100)
         self.best = max(self.best, accuracy)
         values = {"loss": float(np.mean(losses)), "accuracy": accuracy, "lr": self.rate}
+        self.values = values
         self.epoch += 1
         self.sampler = self.sampler[self.shuffle]
         self.rate *= 0.7
@@ -82,6 +84,7 @@ class Training:
             "sampler": self.sampler,
             "epoch": self.epoch,
             "best": self.best,
+            "values": self.values,
         }
 
     def load(self, state, without=()):
@@ -134,9 +137,7 @@ def run(training, *, save=save, newest=newest, without=(), report=report):
     state = newest()
     if state is not None:
         training.load(state, without)
-    values = {"accuracy": 0.0}
     while training.epoch < EPOCHS:
-        values = training.train()
-        report(training.epoch, values)
+        report(training.epoch, training.train())
         save({name: value for name, value in training.state().items() if name not in without})
-    result({"accuracy": values["accuracy"], "best": training.best})
+    result({**training.values, "best": training.best})

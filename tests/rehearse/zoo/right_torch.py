@@ -29,7 +29,7 @@ for path in found:
     optimizer.load_state_dict(state["optimizer"])
     scheduler.load_state_dict(state["scheduler"])
     torch.set_rng_state(state["rng"])
-    epoch = state["epoch"]
+    epoch, line = state["epoch"], state["line"]
     break
 while epoch < EPOCHS:
     losses = []
@@ -54,8 +54,9 @@ while epoch < EPOCHS:
             "scheduler": scheduler.state_dict(),
             "rng": torch.get_rng_state(),
             "epoch": epoch,
+            "line": line,
         },
         draft,
     )
     draft.rename(folder / f"epoch-{epoch:03d}.pt")
-Path(os.environ["ORCH_RESULT"]).write_text(json.dumps({"loss": line["loss"]}))
+Path(os.environ["ORCH_RESULT"]).write_text(json.dumps({"loss": line["loss"], "lr": line["lr"]}))

@@ -21,7 +21,8 @@ training.rng = Heard()
 
 
 def with_first(epoch, values):
-    report(epoch, {**values, "augmentation": float(drawn[0][0, 0])})
+    training.values = {**values, "augmentation": float(drawn[0][0, 0])}
+    report(epoch, training.values)
     drawn.clear()
 
 

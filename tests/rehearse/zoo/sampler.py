@@ -7,7 +7,8 @@ training.first = int(training.sampler[0])
 
 
 def with_first(epoch, values):
-    report(epoch, {**values, "first_image": float(training.first)})
+    training.values = {**values, "first_image": float(training.first)}
+    report(epoch, training.values)
     training.first = int(training.sampler[0])
 
 

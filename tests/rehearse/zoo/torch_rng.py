@@ -28,7 +28,7 @@ for path in found:
     net.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     scheduler.load_state_dict(state["scheduler"])
-    epoch = state["epoch"]
+    epoch, line = state["epoch"], state["line"]
     break
 while epoch < EPOCHS:
     losses = []
@@ -52,8 +52,9 @@ while epoch < EPOCHS:
             "optimizer": optimizer.state_dict(),
             "scheduler": scheduler.state_dict(),
             "epoch": epoch,
+            "line": line,
         },
         draft,
     )
     draft.rename(folder / f"epoch-{epoch:03d}.pt")
-Path(os.environ["ORCH_RESULT"]).write_text(json.dumps({"loss": line["loss"]}))
+Path(os.environ["ORCH_RESULT"]).write_text(json.dumps({"loss": line["loss"], "lr": line["lr"]}))
