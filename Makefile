@@ -9,7 +9,7 @@ DATA_PACKAGES := dataset-fashion-mnist
 FONT_PACKAGES := fonts-ipafont-gothic
 SERVER_PACKAGES := iproute2 openssh-server openssh-client glusterfs-client faketime rsync
 
-.PHONY: install constraints demo test test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm hangs foreign foreign-readers chaos lab-chaos mirror-runs mutants packages clean
+.PHONY: install constraints demo test test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm hangs zoo foreign foreign-readers chaos lab-chaos mirror-runs mutants packages clean
 
 install: $(VENV)/installed
 
@@ -61,7 +61,7 @@ packages:
 # Two at once where tests wait or compute alone; the SLURM tests share one cluster, so they go one by one.
 test: install packages
 	$(BIN)/pytest -n 2 --dist worksteal tests/simulation tests/fuzz tests/unit tests/integration
-	$(BIN)/pytest -n 2 --dist worksteal tests/e2e
+	$(BIN)/pytest -n 2 --dist worksteal tests/e2e tests/rehearse
 	$(BIN)/pytest tests/slurm tests/lab
 
 test-fast: install
@@ -109,6 +109,11 @@ foreign-readers: install
 	$(PYTHON) -m venv build/tracking && build/tracking/bin/pip install --quiet --disable-pip-version-check 'mlflow-skinny>=3' 'wandb>=0.31'
 	$(PYTHON) -m venv build/wandb-reader && build/wandb-reader/bin/pip install --quiet --disable-pip-version-check 'wandb==0.19.11'
 	$(BIN)/python -m benchmarks.foreign_readers build/tracking build/wandb-reader
+
+# Small trainers with one fault each, twenty times over: every one must get its verdict and its reason (docs/rehearse.md).
+ZOO ?= 20
+zoo: install
+	$(BIN)/python -m tests.rehearse $(ZOO)
 
 # Longer and harsher than make test.
 chaos: install packages

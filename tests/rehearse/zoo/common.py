@@ -138,6 +138,7 @@ def run(training, *, save=save, newest=newest, without=(), report=report):
     if state is not None:
         training.load(state, without)
     while training.epoch < EPOCHS:
-        report(training.epoch, training.train())
+        values = training.train()
+        report(training.epoch, values)
         save({name: value for name, value in training.state().items() if name not in without})
     result({**training.values, "best": training.best})
