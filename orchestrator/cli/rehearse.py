@@ -16,9 +16,9 @@ from orchestrator.cli.reported import REPORTED, reported_of
 from orchestrator.rehearsal.disturbances import MOST_KILLS, NAMES, Disturbance
 
 if TYPE_CHECKING:
+    from orchestrator.rehearsal.judgement import Judged
     from orchestrator.rehearsal.running import Wanted
     from orchestrator.rehearsal.subjects import Subject
-    from orchestrator.rehearsal.verdicts import Judged
     from orchestrator.settings import Settings
     from orchestrator.submitting.request import Request
 

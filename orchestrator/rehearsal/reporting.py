@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.rehearsal.disturbances import WORDS, Disturbance
+from orchestrator.rehearsal.judgement import Judged, Verdict
 from orchestrator.rehearsal.running import Report
-from orchestrator.rehearsal.verdicts import Judged, Verdict
 
 BAD = (Verdict.NOT_RESUMABLE, Verdict.WRONG)
 _NUMBERED = "kill-"

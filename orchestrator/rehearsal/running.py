@@ -14,10 +14,11 @@ from jobs.errors import OrchError
 from jobs.words import FINAL, JobState
 from orchestrator.rehearsal.disturbances import Disturbance, Trial, plan
 from orchestrator.rehearsal.histories import Baseline, Observed, baseline, pace
+from orchestrator.rehearsal.judgement import Judged, Overall, Verdict, overall
 from orchestrator.rehearsal.looking import Executions
 from orchestrator.rehearsal.scratch import Scratch
 from orchestrator.rehearsal.striking import Pace, Striker
-from orchestrator.rehearsal.verdicts import Judged, Overall, Verdict, judge, of_other_seed, overall
+from orchestrator.rehearsal.verdicts import judge, of_other_seed
 from orchestrator.rehearsal.watching import wait
 from orchestrator.submitting.request import Request
 

@@ -11,7 +11,7 @@ from jobs.files import now
 from jobs.node import fingerprint
 from orchestrator.code import plugins, snapshots
 from orchestrator.code.tree import root_of
-from orchestrator.rehearsal.verdicts import Overall
+from orchestrator.rehearsal.judgement import Overall
 from orchestrator.settings import Settings
 from orchestrator.submitting import program
 from orchestrator.submitting.request import Request

@@ -16,7 +16,7 @@ from jobs.node.recorder import earlier_checkpoints
 from jobs.records import Started, Task
 from jobs.resources import Resources
 from orchestrator.rehearsal import sealing as keeping
-from orchestrator.rehearsal.verdicts import Overall, Verdict
+from orchestrator.rehearsal.judgement import Overall, Verdict
 from orchestrator.settings import Settings
 from orchestrator.submitting import enqueueing
 from orchestrator.submitting.request import Request

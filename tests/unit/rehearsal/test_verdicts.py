@@ -8,7 +8,8 @@ import pytest
 
 from orchestrator.rehearsal.disturbances import Disturbance, Moment, Trial
 from orchestrator.rehearsal.histories import Baseline, Hit, Line, Observed, Saved, Stretch, baseline, is_clock, trained
-from orchestrator.rehearsal.verdicts import Judged, Verdict, judge, of_other_seed, overall
+from orchestrator.rehearsal.judgement import Judged, Verdict, overall
+from orchestrator.rehearsal.verdicts import judge, of_other_seed
 
 LOSSES = {1: 0.9, 2: 0.7, 3: 0.6, 4: 0.55, 5: 0.53}
 RATES = {1: 0.1, 2: 0.09, 3: 0.08, 4: 0.07, 5: 0.06}
