@@ -72,19 +72,20 @@ def plan(
     dice = random.Random(chance)
     trials: list[Trial] = []
 
-    def add(what: Disturbance, name: str, *, low: int = 1, moment: Moment | None = None) -> None:
+    def add(what: Disturbance, name: str, *, low: int = 1, later: int = 1, moment: Moment | None = None) -> None:
         if what in only:
-            trials.append(Trial(name=name, seed=seed, disturbance=what, moment=moment or _moment(dice, epochs, low)))
+            moment = moment or _moment(dice, epochs, low, later)
+            trials.append(Trial(name=name, seed=seed, disturbance=what, moment=moment))
 
     spread = [_within(dice, epochs, number, kills) for number in range(kills)]
     dice.shuffle(spread)
     for number, moment in enumerate(spread[:1]):
         add(Disturbance.KILL, f"kill-{number + 1}", moment=moment)
-    add(Disturbance.TERM, "term")
-    add(Disturbance.WRITE, "write", low=min(2, max(1, epochs - 1)))
-    add(Disturbance.TORN, "torn", low=min(2, max(1, epochs - 1)))
-    add(Disturbance.TIMES, "times", low=min(3, max(1, epochs - 1)))
-    add(Disturbance.LIMIT, "limit")
+    add(Disturbance.TERM, "term", later=2)  # of one that ignores it two more lines are seen
+    add(Disturbance.WRITE, "write", later=2)  # one more checkpoint is to come
+    add(Disturbance.TORN, "torn", low=2)
+    add(Disturbance.TIMES, "times", low=3)
+    add(Disturbance.LIMIT, "limit", later=2)
     add(Disturbance.TWICE, "twice")
     add(Disturbance.DISK, "disk")
     for number, moment in enumerate(spread[1:], start=1):
@@ -92,10 +93,12 @@ def plan(
     return trials
 
 
-def _moment(dice: random.Random, epochs: int, low: int) -> Moment:
+def _moment(dice: random.Random, epochs: int, low: int, later: int) -> Moment:
+    """After a line from the `low`-th on, `later` lines before the last at the latest, where there are so many."""
     if epochs < 2:
         return Moment(lines=0, part=dice.uniform(0.2, 0.8))
-    return Moment(lines=dice.randint(low, epochs - 1), part=dice.uniform(0.3, 0.7))
+    last = max(1, epochs - later)
+    return Moment(lines=dice.randint(min(low, last), last), part=dice.uniform(0.3, 0.7))
 
 
 def _within(dice: random.Random, epochs: int, number: int, kills: int) -> Moment:

@@ -110,6 +110,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
 
 AT_ONCE = 0.25
 """Lines that follow each other within this share of an epoch were not trained one by one."""
+AT_ONCE_SECONDS = 0.03
 NOISE_FACTOR = 3.0
 """Two runs show only a part of the spread that many have."""
 
@@ -194,7 +195,7 @@ def trained(after: Sequence[Stretch], hit_at: float, saved: int | None, pace: fl
     """
     lines = sorted((line for one in after for line in one.lines if line.at > hit_at), key=lambda line: line.at)
     burst = 1
-    while burst < len(lines) and lines[burst].at - lines[burst - 1].at < AT_ONCE * pace:
+    while burst < len(lines) and lines[burst].at - lines[burst - 1].at < max(AT_ONCE * pace, AT_ONCE_SECONDS):
         burst += 1
     again = lines[:burst]
     if saved is not None and burst > 1 and again[0].epoch <= saved <= max(line.epoch for line in again):

@@ -155,7 +155,7 @@ def _resumed(trial: Trial, seen: Observed, hit: Hit, after: Sequence[Stretch], b
             told += more
     hole = [epoch for epoch in base.lines if epoch < begins and all(line.epoch != epoch for line in struck.lines)]
     if hole and verdict is not Verdict.WRONG:
-        remarks.append(f"a line may be lost: epoch {hole[0]} was saved before it was reported")
+        told.append(f"the line of epoch {hole[0]} was saved, and not taken in before the kill")
     if reason and not any(reason in one for one in told):
         told.append(reason)
     return Judged(

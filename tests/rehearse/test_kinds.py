@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.cli import Orch
 
-TINY = ("epochs=4", "width=0.03", "train_images=200")
+TINY = ("epochs=5", "width=0.03", "train_images=200")
 
 
 @pytest.mark.parametrize("kind", ["random-baseline", "search", "evaluate"])
