@@ -90,6 +90,8 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """Metrics that tell times, speeds or memory: no two runs agree on them."""
     repeated: frozenset[int] = frozenset()
     """Epochs that the undisturbed run itself reports more than once."""
+    per_epoch: int = 0
+    """Files that are saved in each epoch; 0 where that differs."""
     pace: float = 0.0
     """Seconds from one line to the next, the median."""
 
@@ -148,6 +150,11 @@ def pace(lines: Sequence[Line]) -> float:
     return gaps[len(gaps) // 2] if gaps else 0.0
 
 
+def _per_epoch(run: Observed) -> int:
+    saves, epochs = sum(len(one.saves) for one in run.stretches), len(history(run.stretches[-1].lines))
+    return saves // epochs if epochs and len(run.stretches) == 1 and not saves % epochs else 0
+
+
 def baseline(runs: Sequence[Observed]) -> Baseline:
     """What undisturbed runs of one seed have in common. At least one run."""
     histories = [history(line for one in run.stretches for line in one.lines) for run in runs]
@@ -172,15 +179,21 @@ def baseline(runs: Sequence[Observed]) -> Baseline:
         measured=measured,
         left_out=tuple(sorted(name for name in told if is_clock(name))),
         repeated=frozenset(epoch for run in runs for one in run.stretches for epoch in repeated(one.lines)),
+        per_epoch=_per_epoch(first),
         pace=pace(first.stretches[-1].lines) if first.stretches else 0.0,
     )
 
 
-def saved_epoch(struck: Stretch) -> int | None:
-    """The epoch at whose end an execution wrote its newest whole checkpoint: that of the nearest line.
+def saved_epoch(struck: Stretch, base: Baseline) -> int | None:
+    """The epoch at whose end a run's first execution wrote its newest whole checkpoint.
+
+    It is told by counting, where the undisturbed run saved equally often in each epoch; else by the nearest line.
 
     A program saves just before or just after it reports an epoch.
     """
+    if base.per_epoch and base.first is not None:
+        whole = len(struck.saves) // base.per_epoch
+        return base.first + whole - 1 if whole else None
     if not struck.saves or not struck.lines:
         return None
     newest = struck.saves[-1].at

@@ -18,6 +18,8 @@ from orchestrator.rehearsal.histories import Line, Saved, Stretch
 from orchestrator.rehearsal.watching import Event, Eyes, is_temporary
 
 METRICS = "metrics.jsonl"
+PROGRAMS = "user_metrics.jsonl"
+"""What ORCH_METRICS names: on a loaded host its lines are there before the worker has taken them over."""
 LIST_SECONDS = 0.02
 """How often folders are listed; what is written in them is told by the kernel."""
 
@@ -34,8 +36,8 @@ class Execution:
         self.eyes = eyes
         self._watched = False
         self._started: Started | None = None
-        self._size = 0
-        self._lines = 0
+        self._sizes: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
         self._pids: list[int] = []
 
     @property
@@ -64,12 +66,16 @@ class Execution:
     @property
     def lines(self) -> int:
         """How many metric lines it has written."""
+        return max(self._count(METRICS), self._count(PROGRAMS))
+
+    def _count(self, name: str) -> int:
+        """Lines of a file, which is read only where it grew."""
         with contextlib.suppress(OSError):
-            size = (self.folder / METRICS).stat().st_size
-            if size != self._size:
-                self._size = size
-                self._lines = (self.folder / METRICS).read_bytes().count(b"\n")
-        return self._lines
+            size = (self.folder / name).stat().st_size
+            if size != self._sizes.get(name):
+                self._sizes[name] = size
+                self._counts[name] = (self.folder / name).read_bytes().count(b"\n")
+        return self._counts.get(name, 0)
 
     def saves(self) -> list[Event]:
         """Checkpoints that were written to their end."""

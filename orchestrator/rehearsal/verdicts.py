@@ -19,6 +19,9 @@ from orchestrator.rehearsal.histories import (
 )
 from orchestrator.rehearsal.judgement import IN_PLACE, Judged, Verdict
 
+TOO_LATE = "it ended before it could be disturbed"
+KILLS = (Disturbance.KILL, Disturbance.WRITE, Disturbance.TORN, Disturbance.TIMES)
+
 
 def of_other_seed(base: Baseline, other: Observed, seed: int) -> Judged:
     """A run of another seed, or a second one of the same: it must begin at the beginning."""
@@ -41,12 +44,14 @@ def of_other_seed(base: Baseline, other: Observed, seed: int) -> Judged:
 def judge(trial: Trial, seen: Observed, base: Baseline, *, saves: bool) -> Judged:
     """One disturbed run held against the undisturbed ones. `saves`: whether the undisturbed run left checkpoints."""
     if seen.hit is None:
-        return Judged(trial=trial.name, told=(seen.missed or "it ended before it could be disturbed",))
+        return Judged(trial=trial.name, told=(seen.missed or TOO_LATE,))
     if seen.state != "succeeded":
         return _failed(trial, seen, seen.hit)
     after = [one for one in seen.stretches[seen.hit.stretch + 1 :] if one.lines or one.ending == "success"]
     if trial.disturbance is Disturbance.TWICE:
         return _twice(trial, seen, base)
+    if not after and trial.disturbance in KILLS:
+        return Judged(trial=trial.name, told=(TOO_LATE,))
     if not after:
         return _went_on(trial, seen, seen.hit, base)
     return _resumed(trial, seen, seen.hit, after, base, saves)
@@ -113,7 +118,7 @@ def _went_on(trial: Trial, seen: Observed, hit: Hit, base: Baseline) -> Judged:
 def _resumed(trial: Trial, seen: Observed, hit: Hit, after: Sequence[Stretch], base: Baseline, saves: bool) -> Judged:
     what, struck = trial.disturbance, seen.stretches[hit.stretch]
     lines = history(line for one in after for line in one.lines)
-    saved = saved_epoch(struck)  # what is told to stop may save once more
+    saved = saved_epoch(struck, base)  # what is told to stop may save once more
     remarks: list[str] = []
     if hit.outlived and what in (Disturbance.TERM, Disturbance.LIMIT):
         remarks.append("ignores TERM")

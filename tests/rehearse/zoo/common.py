@@ -1,6 +1,6 @@
 """What the animals of the zoo have in common: 200 small images of digits' kind, a linear net with momentum, no torch.
 
-Each animal is a program as a person writes one. It trains for EPOCHS epochs, a tenth of a second each, reports loss,
+Each animal is a program as a person writes one. It trains for EPOCHS epochs, a fifth of a second each, reports loss,
 accuracy and learning rate, and saves after every epoch. The faults are in the animals; here all is right.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 EPOCHS = int(os.environ.get("ZOO_EPOCHS", "6"))
-SECONDS = 0.12
+SECONDS = 0.2
 SEED = int(os.environ.get("ORCH_SEED", "0"))
 FOLDER = Path(os.environ["ORCH_CHECKPOINT_DIR"])
 
