@@ -19,6 +19,13 @@ class Verdict(StrEnum):
 
 ORDER = tuple(Verdict)
 IN_PLACE = "the checkpoint is written in place"
+FROM_START = "starts from the beginning"
+AGAIN = "begins from the beginning"
+"""So begin remarks on single runs, of which FROM_START is the whole truth where it is the reason."""
+BEHIND = "does not go on from its newest checkpoint, but from an older one"
+BY_TIME = "takes the newest checkpoint by its file's time, not by its epoch"
+OF_ALWAYS = {BEHIND: BY_TIME}
+"""A remark on any run → one on a special run that says no more beside it."""
 PLAIN = ("kill", "term", "limit", "times")
 """Runs whose checkpoints are left as they are."""
 
@@ -53,6 +60,10 @@ def overall(judged: Sequence[Judged]) -> Overall:
     worst = max((ORDER.index(one.verdict) for one in tried if one.verdict is not None), default=0)
     shows = _shown([one for one in tried if one.verdict is ORDER[worst]], tried)
     remarks = tuple(dict.fromkeys(remark for one in judged for remark in one.remarks))
+    always = {OF_ALWAYS[remark] for remark in remarks if remark in OF_ALWAYS}
+    if any(one.reason.startswith(FROM_START) for one in tried):
+        always |= {remark for remark in remarks if remark.startswith(AGAIN)}
+    remarks = tuple(remark for remark in remarks if remark not in always)
     return Overall(verdict=ORDER[worst], reason=shows.reason if shows is not None else "", remarks=remarks)
 
 

@@ -107,10 +107,10 @@ def _equal_at(wanted: History, found: History, epoch: int, other: int) -> list[s
 
 def _anew(same: Sequence[str], there: Mapping[str, float], again: int) -> str:
     said = f"equal to the value of epoch {again}"
-    if any(_RATE.search(one) for one in same):
-        return f"{said}: the learning rate starts anew (scheduler not in the checkpoint)"
     if len(same) == len(there) > 1:
         return f"{said}: the weights start anew (the checkpoint is not loaded into the model)"
+    if any(_RATE.search(one) for one in same):
+        return f"{said}: the learning rate starts anew (scheduler not in the checkpoint)"
     if any(_ORDER.search(one) for one in same):
         return f"{said}: the data order starts anew (sampler or RNG not in the checkpoint)"
     return f"{said}: the random numbers start anew (RNG not in the checkpoint)"

@@ -17,7 +17,7 @@ from orchestrator.rehearsal.histories import (
     saved_epoch,
     trained,
 )
-from orchestrator.rehearsal.judgement import IN_PLACE, Judged, Verdict
+from orchestrator.rehearsal.judgement import AGAIN, BEHIND, BY_TIME, FROM_START, IN_PLACE, Judged, Verdict
 
 TOO_LATE = "it ended before it could be disturbed"
 KILLS = (Disturbance.KILL, Disturbance.WRITE, Disturbance.TORN, Disturbance.TIMES)
@@ -180,26 +180,26 @@ def _over(
 ) -> tuple[Verdict, str, list[str]]:
     """It began anew, with the right numbers."""
     if not saves:
-        return Verdict.NOT_RESUMABLE, "starts from the beginning: it writes nothing into ORCH_CHECKPOINT_DIR", []
+        return Verdict.NOT_RESUMABLE, f"{FROM_START}: it writes nothing into ORCH_CHECKPOINT_DIR", []
     if what is Disturbance.WRITE and hit.in_place:
         return Verdict.NOT_RESUMABLE, _in_place(hit.in_place, "begins from the beginning"), []
     if saved is None:
         return fine, "", []
     if what is Disturbance.TORN:
-        return fine, "", ["begins from the beginning where its newest checkpoint is torn"]
+        return fine, "", [f"{AGAIN} where its newest checkpoint is torn"]
     if what in (Disturbance.WRITE, Disturbance.DISK):
-        return fine, "", ["begins from the beginning where a checkpoint write was cut off"]
+        return fine, "", [f"{AGAIN} where a checkpoint write was cut off"]
     return (
         Verdict.NOT_RESUMABLE,
-        "starts from the beginning: it does not go on from the checkpoint that it is given",
+        f"{FROM_START}: it does not go on from the checkpoint that it is given",
         [],
     )
 
 
 def _behind(what: Disturbance | None) -> str:
     if what is Disturbance.TIMES:
-        return "takes the newest checkpoint by its file's time, not by its epoch"
-    return "does not go on from its newest checkpoint, but from an older one"
+        return BY_TIME
+    return BEHIND
 
 
 def _fine(base: Baseline) -> Verdict:
