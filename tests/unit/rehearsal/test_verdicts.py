@@ -85,7 +85,7 @@ def test_the_same_numbers_are_bit_identical_and_the_cost_is_told() -> None:
         (
             {"loss": {3: 0.9, 4: 0.7}, "lr": {3: 0.1}},
             (),
-            "equal to the value of epoch 1: the learning rate starts anew (scheduler not in the checkpoint)",
+            "equal to the value of epoch 1: the weights start anew (the checkpoint is not loaded into the model)",
         ),
         (
             {"loss": {3: 0.9, 4: 0.7, 5: 0.6}},
