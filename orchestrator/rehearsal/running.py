@@ -112,6 +112,11 @@ class Rehearsal:
             trials = plan(seed, self.wanted.kills, epochs, only=self.wanted.only, chance=self.wanted.chance)
             disturbed, left_out = self._disturbed(trials, base, saves)
             judged += disturbed
+            if not any(one.verdict is not None for one in disturbed):
+                raise RehearsalFailed(
+                    "no run could be disturbed in time, so nothing is known of resuming: give it more epochs "
+                    "(--epochs-flag), longer ones, a larger --budget, or a host with less to do"
+                )
             left_out |= {one.trial: one.told[0] for one in disturbed if one.verdict is None}
         return Report(
             overall=overall(judged),

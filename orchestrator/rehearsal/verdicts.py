@@ -20,6 +20,7 @@ from orchestrator.rehearsal.histories import (
 from orchestrator.rehearsal.judgement import AGAIN, BEHIND, BY_TIME, FROM_START, IN_PLACE, Judged, Verdict
 
 TOO_LATE = "it ended before it could be disturbed"
+ALL_DONE = "all its epochs were done when it was struck"
 KILLS = (Disturbance.KILL, Disturbance.WRITE, Disturbance.TORN, Disturbance.TIMES)
 
 
@@ -124,6 +125,8 @@ def _resumed(trial: Trial, seen: Observed, hit: Hit, after: Sequence[Stretch], b
         remarks.append("ignores TERM")
     if not lines:
         verdict, reason, more = _result(seen, base, lines, _fine(base))
+        if verdict is not Verdict.WRONG and base.lines:
+            return Judged(trial=trial.name, told=(ALL_DONE,))  # nothing is learnt of resuming
         silent = ("went on without reporting a line", *more)
         return Judged(
             trial=trial.name, verdict=verdict, reason=reason, remarks=tuple(remarks), told=silent, hit=hit.how

@@ -255,3 +255,10 @@ def test_clocks_are_not_compared(name: str) -> None:
 @pytest.mark.parametrize("name", ["loss", "accuracy", "timesteps", "best", "lr", "bits"])
 def test_other_metrics_are(name: str) -> None:
     assert not is_clock(name)
+
+
+def test_a_run_that_was_struck_when_all_was_done_says_nothing() -> None:
+    done = Stretch(began=10.0, ending="success")
+    assert struck([done]).verdict is None
+    lost = struck([done], best=0.9)
+    assert (lost.verdict, lost.reason.partition(": ")[2]) == (Verdict.WRONG, "the best so far is not in the checkpoint")
