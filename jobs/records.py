@@ -15,8 +15,6 @@ FORMAT = 1
 MOST_EPOCHS = 2**53
 """A larger number fits into no column, and is nobody's epoch."""
 MOST_STEPS = 2**63 - 1
-MOST_SECONDS = 1e12
-"""Thirty thousand years: more is no measurement."""
 BLOCKS = 16
 """Conv blocks of VGG19, between which shortcuts lead."""
 
@@ -30,7 +28,7 @@ Step = Annotated[int, msgspec.Meta(ge=-1, le=MOST_STEPS)]
 """-1: none yet. Of a program's checkpoints it is a time in nanoseconds."""
 Pid = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-Amount = Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)]
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]  # thirty thousand years in seconds: more is no measurement
 
 Edge = tuple[int, int]
 
