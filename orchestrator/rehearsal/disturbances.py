@@ -26,8 +26,6 @@ class Disturbance(StrEnum):
     """The warning before a time limit (USR2 to orch's worker, which hands it on), a short notice, then SIGKILL."""
     TWICE = "twice"
     """The same attempt runs twice at once, as after a network split."""
-    DISK = "disk"
-    """The disk is full for a while."""
 
 
 WORDS = {
@@ -38,7 +36,6 @@ WORDS = {
     Disturbance.TIMES: "killed, checkpoints' times turned round",
     Disturbance.LIMIT: "time limit",
     Disturbance.TWICE: "started twice at once",
-    Disturbance.DISK: "disk full for a while",
 }
 NAMES = tuple(str(one) for one in Disturbance)
 MOST_KILLS = 100
@@ -87,7 +84,6 @@ def plan(
     add(Disturbance.TIMES, "times", low=3)
     add(Disturbance.LIMIT, "limit", later=2)
     add(Disturbance.TWICE, "twice")
-    add(Disturbance.DISK, "disk")
     for number, moment in enumerate(spread[1:], start=1):
         add(Disturbance.KILL, f"kill-{number + 1}", moment=moment)
     return trials

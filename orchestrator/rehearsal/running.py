@@ -130,7 +130,6 @@ class Rehearsal:
         )
 
     def _disturbed(self, trials: Sequence[Trial], base: Baseline, saves: bool) -> tuple[list[Judged], dict[str, str]]:
-        trials = [one for one in trials if one.disturbance is not Disturbance.DISK]
         left_out: dict[str, str] = {}
         found: dict[str, Judged] = {}
         trying = list(trials)

@@ -60,14 +60,12 @@ def judge(trial: Trial, seen: Observed, base: Baseline, *, saves: bool) -> Judge
 
 def _failed(trial: Trial, seen: Observed, hit: Hit) -> Judged:
     error = seen.error or "no word"
-    if trial.disturbance in (Disturbance.WRITE, Disturbance.DISK) and hit.in_place:
+    if trial.disturbance is Disturbance.WRITE and hit.in_place:
         reason = _in_place(hit.in_place, "fails")
     elif trial.disturbance is Disturbance.TORN:
         reason = "fails on a torn checkpoint, and goes back to no older one"
     elif trial.disturbance is Disturbance.TWICE:
         reason = "fails where two of it run at once"
-    elif trial.disturbance is Disturbance.DISK:
-        reason = "does not survive a full disk"
     else:
         reason = f"fails after resuming: {error}"
     told = (reason,) if error in reason else (error, reason)
@@ -96,7 +94,7 @@ def _twice(trial: Trial, seen: Observed, base: Baseline) -> Judged:
 
 
 def _went_on(trial: Trial, seen: Observed, hit: Hit, base: Baseline) -> Judged:
-    """It was not started again: told to stop and did not, or it came through a full disk."""
+    """It was not started again: told to stop and did not."""
     struck = seen.stretches[hit.stretch] if seen.stretches else Stretch(began=0.0)
     later = sum(line.at > hit.at for line in struck.lines)
     remarks: tuple[str, ...] = ()
@@ -190,7 +188,7 @@ def _over(
         return fine, "", []
     if what is Disturbance.TORN:
         return fine, "", [f"{AGAIN} where its newest checkpoint is torn"]
-    if what in (Disturbance.WRITE, Disturbance.DISK):
+    if what is Disturbance.WRITE:
         return fine, "", [f"{AGAIN} where a checkpoint write was cut off"]
     return (
         Verdict.NOT_RESUMABLE,
