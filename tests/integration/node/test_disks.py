@@ -298,7 +298,7 @@ def test_a_program_does_not_outlive_a_worker_that_cannot_follow_it(
     config = kind_named("command").configure({"argv": python("import time; time.sleep(60)")}, "demo")
     context = MemoryContext(config, tmp_path / "execution", cwd=tmp_path)
     children = []
-    monkeypatch.setattr(command.Program, "follow", lambda self, number: children.append(self.child) or 1 / 0)
+    monkeypatch.setattr(command.Program, "follow", lambda self, *_: children.append(self.child) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         command.run(context)
     assert children[0].wait(10) == -signal.SIGKILL
