@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import sqrt
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -107,7 +108,8 @@ def test_hedges_g_agrees_with_statsmodels(first: list[float], second: list[float
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12))
 def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:
-    theirs = multipletests(p_values, method="holm")[1]
+    with patch("gc.collect"):  # which it calls each time: a second beside all that the tests hold
+        theirs = multipletests(p_values, method="holm")[1]
     assert statistics.holm(p_values) == [pytest.approx(p, **close) for p in theirs]
 
 
