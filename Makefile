@@ -61,7 +61,7 @@ packages:
 # Two at once where tests wait or compute alone; the SLURM tests share one cluster, so they go one by one.
 test: install packages
 	$(BIN)/pytest -n 2 --dist worksteal tests/simulation tests/fuzz tests/unit tests/integration
-	$(BIN)/pytest -n 2 --dist worksteal tests/e2e tests/rehearse
+	$(BIN)/pytest -n 2 --dist worksteal tests/e2e tests/rehearse/test_command.py
 	$(BIN)/pytest tests/slurm tests/lab
 
 test-fast: install
@@ -110,9 +110,11 @@ foreign-readers: install
 	$(PYTHON) -m venv build/wandb-reader && build/wandb-reader/bin/pip install --quiet --disable-pip-version-check 'wandb==0.19.11'
 	$(BIN)/python -m benchmarks.foreign_readers build/tracking build/wandb-reader
 
-# Small trainers with one fault each, twenty times over: every one must get its verdict and its reason (docs/rehearse.md).
+# The house's own kinds, and small trainers with one fault each, twenty times over: every one must get its verdict and its
+# reason (docs/rehearse.md).
 ZOO ?= 20
 zoo: install
+	$(BIN)/pytest tests/rehearse
 	$(BIN)/python -m tests.rehearse $(ZOO)
 
 # Longer and harsher than make test.

@@ -20,7 +20,7 @@ from db.entries import Accepted
 from jobs.layout import Layout
 from tests.helpers.cli import Orch, until
 
-RUNS = int(os.environ.get("ORCH_MIRROR_RUNS", "2"))
+RUNS = int(os.environ.get("ORCH_MIRROR_RUNS", "1"))
 FIRST = int(os.environ.get("ORCH_MIRROR_SEED", "0"))
 SEEDS = 6
 PROGRAM = """
