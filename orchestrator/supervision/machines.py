@@ -58,7 +58,11 @@ def lab_folder(root: Path, settings: Settings) -> Path:
 def lab_of(root: Path, settings: Settings) -> Lab | None:
     """The store's lab, where it is meant to run and SLURM_CONF names no other cluster. Raises ClusterError."""
     folder = lab_folder(root, settings)
-    if not (folder / "lab.json").exists():
+    try:
+        there = (folder / "lab.json").exists()
+    except PermissionError:
+        return None  # whoever opens a store that is closed to us tells so
+    if not there:
         return None
     from slurm.lab.record import find
 

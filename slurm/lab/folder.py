@@ -30,8 +30,8 @@ def check(folder: Path) -> None:
 @contextlib.contextmanager
 def opened(folder: Path) -> Iterator[None]:
     """The lab's folder, for us alone; one that was not there is gone again where nothing came of it."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
         make_folder(folder)
         folder.chmod(0o700)
         handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

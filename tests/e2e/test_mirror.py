@@ -67,7 +67,7 @@ def test_by_ssh_the_supervisor_mirrors_and_another_folder_is_made_of_it(orch: Or
     (tanuki.folder / "authorized").write_text("")
     assert "Permission denied" in refused(orch, "mirror", "--now")
     (tanuki.folder / "known").write_text("")
-    assert "Host key verification failed" in refused(orch, "mirror", "--now")
+    assert "ost key" in refused(orch, "mirror", "--now"), "whichever of ssh's lines comes last"
 
 
 def test_a_round_that_hangs_delays_nobody_and_ends_with_a_killed_supervisor(orch: Orch) -> None:

@@ -31,7 +31,7 @@ def small_disk(orch: Orch) -> Iterator[Path]:
         pytest.skip(f"NOT TESTED: a full disk needs a small tmpfs, and mount said: {mounted.stderr}")
     yield folder
     orch.kill_everything()
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)  # a killed process may hold it for a moment
 
 
 def test_a_full_disk_loses_nothing(orch: Orch, small_disk: Path) -> None:
