@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -128,8 +129,12 @@ def test_a_round_that_is_killed_in_the_middle_leaves_the_one_before(orch: Orch) 
 
 
 def sizes(mirror: Path) -> int:
-    """Bytes on their way."""
-    return sum(path.stat().st_size for path in (mirror / ".incoming").iterdir())
+    """Bytes on their way; rsync renames what has arrived while one looks."""
+    total = 0
+    for path in (mirror / ".incoming").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 def command_of(pid: int) -> str:
