@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from pathlib import PurePath
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,31 +10,32 @@ from sqlalchemy import Connection
 
 from db.applying import apply
 from db.jobs import StoredJob
-from db.seals import ANYWAY, WRONG, Seal
+from db.seals import ANYWAY, WRONG, Seal, Standing, program_of, replaces, standing
 from db.text import parse_time, stamp
 
-_SCRIPT = re.compile(r".+\.(py|sh|bash|R|r|jl|pl|rb|lua|m|js|ts)\Z")
-
-NOT_REHEARSED = "not rehearsed"
+_COLUMNS = "code, program, arguments, verdict, reason, tried, untried, at"
+Named = tuple[str, str, str]
+"""Code, program and arguments, as a seal names them."""
 
 
 @apply.register
 def _(entry: Seal, connection: Connection) -> None:
+    old = of(connection, (entry.code, entry.program, entry.arguments))
+    if old is not None and not replaces(entry, old):
+        return
     connection.exec_driver_sql(
-        "INSERT INTO seal VALUES (?, ?, ?, ?, ?) ON CONFLICT (code, program) DO UPDATE SET "
-        "verdict = excluded.verdict, reason = excluded.reason, at = excluded.at",
-        (entry.code, entry.program, entry.verdict, entry.reason, stamp(entry.at)),
+        f"INSERT OR REPLACE INTO seal ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            entry.code,
+            entry.program,
+            entry.arguments,
+            entry.verdict,
+            entry.reason,
+            msgspec.json.encode(entry.tried).decode(),
+            msgspec.json.encode(entry.untried).decode(),
+            stamp(entry.at),
+        ),
     )
-
-
-def program_of(argv: Sequence[str]) -> str:
-    """Which program a command line runs: its script, `-m MODULE`, else its first word. Pure."""
-    for place, word in enumerate(argv):
-        if word == "-m" and place + 1 < len(argv):
-            return f"-m {argv[place + 1]}"
-        if _SCRIPT.match(word) and not word.startswith("-"):
-            return str(PurePath(word))
-    return str(PurePath(argv[0]))
 
 
 def any_seals(connection: Connection) -> bool:
@@ -44,53 +43,79 @@ def any_seals(connection: Connection) -> bool:
     return bool(connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM seal)").scalar_one())
 
 
-def seal_of(connection: Connection, job: StoredJob) -> Seal | None:
-    """What was said of the program of a job, with the code that it runs now; None where it was not rehearsed."""
-    named = _named(msgspec.to_builtins(job.launching), job.kind, job.config)
-    if named is None:
-        return None
-    code, name = named
+def of(connection: Connection, named: Named) -> Seal | None:
+    """The seal of just that program with just these arguments."""
     row = connection.exec_driver_sql(
-        "SELECT verdict, reason, at FROM seal WHERE code = ? AND program = ?", (code, name)
+        f"SELECT {_COLUMNS} FROM seal WHERE code = ? AND program = ? AND arguments = ?", named
     ).one_or_none()
-    if row is None:
-        return None
-    return Seal(code=code, program=name, verdict=row[0], reason=row[1], at=parse_time(row[2]))
+    return None if row is None else _read(row)
 
 
-def of_study(connection: Connection, study: str) -> dict[str, int]:
-    """Verdict, or NOT_REHEARSED, -> how many jobs of a study; empty where nothing was ever rehearsed here."""
-    seals = {
-        (row[0], row[1]): str(row[2]) for row in connection.exec_driver_sql("SELECT code, program, verdict FROM seal")
-    }
-    if not seals:
-        return {}
+def known_of(connection: Connection, job: StoredJob) -> Standing | None:
+    """What is known of the program of a job, with the code that it runs now; None where it was not rehearsed."""
+    named = named_of(msgspec.to_builtins(job.launching), job.kind, job.config)
+    return None if named is None else Known(connection, named[:2]).of(named)
+
+
+class Known:
+    """The seals of a store, read once, for many jobs; or those of one code and program."""
+
+    def __init__(self, connection: Connection, only: tuple[str, str] | None = None) -> None:
+        self.seals: dict[tuple[str, str], dict[str, Seal]] = {}
+        where = "" if only is None else " WHERE code = ? AND program = ?"
+        for row in connection.exec_driver_sql(f"SELECT {_COLUMNS} FROM seal{where}", only or ()):
+            seal = _read(row)
+            self.seals.setdefault((seal.code, seal.program), {})[seal.arguments] = seal
+
+    def of(self, named: Named | None) -> Standing | None:
+        """What is known of it; None where it was not rehearsed, or no code was kept."""
+        return None if named is None else standing(self.seals.get(named[:2], {}), named[2])
+
+
+def of_study(connection: Connection, study: str) -> list[tuple[Standing | None, int]]:
+    """What is known of the programs of a study, and of how many jobs; empty where nothing was ever rehearsed here."""
+    known = Known(connection)
+    if not known.seals:
+        return []
     rows = connection.exec_driver_sql(
         "SELECT l.text, c.kind, c.text, count(*) FROM job j JOIN study s ON s.id = j.study_id JOIN launch l "
         "ON l.id = j.launch_id JOIN config c ON c.id = j.config_id WHERE s.name = ? GROUP BY j.launch_id, j.config_id",
         (study,),
     )
-    found: dict[str, int] = {}
+    found = []
     for launch, kind, config, count in rows:
-        name = _named(msgspec.json.decode(launch), kind, msgspec.json.decode(config))
-        verdict = seals.get(name, NOT_REHEARSED) if name is not None else NOT_REHEARSED
-        found[verdict] = found.get(verdict, 0) + int(count)
+        named = named_of(msgspec.json.decode(launch), kind, msgspec.json.decode(config))
+        found.append((known.of(named), int(count)))
     return found
 
 
-def _named(launch: dict[str, Any], kind: str, config: dict[str, Any]) -> tuple[str, str] | None:
-    """Code and program as a seal names them; None where no code was kept."""
+def named_of(launch: Mapping[str, Any], kind: str, config: Mapping[str, Any]) -> Named | None:
+    """A job's code, program and arguments as a seal names them; None where no code was kept."""
     code = (launch.get("code") or {}).get("snapshot") or ""
     if not code and kind != "command":
         code = (launch.get("fingerprint") or {}).get("source") or ""
     if not code:
         return None
-    return code, program_of(config["argv"]) if kind == "command" else kind
+    return code, *(program_of(config["argv"]) if kind == "command" else (kind, ""))
 
 
 def begins_anew(connection: Connection, job: StoredJob) -> bool:
     """Whether each execution of a job is to begin from the start: its program was found wrong after resuming."""
     if job.launching.options.get("resume") == ANYWAY:
         return False
-    found = seal_of(connection, job)
-    return found is not None and found.verdict == WRONG
+    known = known_of(connection, job)
+    return known is not None and known.seal.verdict == WRONG
+
+
+def _read(row: Any) -> Seal:
+    code, program, arguments, verdict, reason, tried, untried, at = row
+    return Seal(
+        code=code,
+        program=program,
+        arguments=arguments,
+        verdict=verdict,
+        reason=reason,
+        tried=msgspec.json.decode(tried, type=dict[str, int]),
+        untried=msgspec.json.decode(untried, type=tuple[str, ...]),
+        at=parse_time(at),
+    )

@@ -73,13 +73,19 @@ class Rhythm(Table):
 
 
 class Seal(Table):
-    """What a rehearsal said of a program, with the code that it was said of."""
+    """What a rehearsal said of a program and its arguments, with the code that it was said of."""
 
     __tablename__ = "seal"
     code: Mapped[str] = mapped_column(primary_key=True)
     program: Mapped[str] = mapped_column(primary_key=True)
+    arguments: Mapped[str] = mapped_column(primary_key=True)
+    """JSON: the other words of its command line; empty of a kind."""
     verdict: Mapped[str]
     reason: Mapped[str]
+    tried: Mapped[str]
+    """JSON: disturbance -> runs that were judged."""
+    untried: Mapped[str]
+    """JSON: disturbances of which no run was judged."""
     at: Mapped[str]
     __table_args__ = ({"sqlite_with_rowid": False},)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from db.seals import WHOLE_KILLS
 from orchestrator.cli.options import F, json_option, print_json, store_option
 from orchestrator.cli.reported import REPORTED, reported_of
 from orchestrator.rehearsal.disturbances import MOST_KILLS, NAMES, Disturbance
@@ -38,13 +39,18 @@ def _with(options: Sequence[click.Option]) -> Callable[[F], F]:
 
 @click.command(name="rehearse", context_settings={"ignore_unknown_options": False})
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.option("--kills", type=click.IntRange(0, MOST_KILLS), default=5, show_default=True, help="Runs that are killed.")
+@click.option(
+    "--kills", type=click.IntRange(0, MOST_KILLS), default=WHOLE_KILLS, show_default=True, help="Runs that are killed."
+)
 @click.option("--budget", metavar="TIME", help="Begin no further run after so long, like 10m or 90s.")
 @click.option("--only", metavar="NAMES", help=f"Only these disturbances: {', '.join(NAMES)}.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The seed of the runs.")
 @click.option("--chance", type=int, default=0, help="Other moments: the seed of the plan (default 0).")
 @click.option(
     "--epochs-flag", metavar="FLAG=N", help="Rehearse with N epochs: the word after FLAG is replaced, --epochs=3."
+)
+@click.option(
+    "--grid", multiple=True, metavar="KEY=VALUES", help="As in submit: {KEY} in the words; the first value is taken."
 )
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting of a kind.")
 @click.option("--preset", help="report or demo, of a kind.")
@@ -68,6 +74,7 @@ def command(context: click.Context, /, words: tuple[str, ...], **given: Any) -> 
     Examples:
       orch rehearse -- python train.py --seed {seed} --epochs 5
       orch rehearse --epochs-flag=--epochs=5 -- python train.py --seed {seed} --epochs 200
+      orch rehearse --grid lr=0.1,0.01 -- python train.py --seed {seed} --lr {lr}
       orch rehearse --budget 10m --json study.toml
       orch rehearse --preset demo random-baseline
     """
@@ -87,7 +94,7 @@ def command(context: click.Context, /, words: tuple[str, ...], **given: Any) -> 
     for subject in _subjects(words, given, settings):
         if not quiet:
             click.echo(f"rehearsing {subject.name}")
-        code = sealing.code_of(root, settings, subject.request)
+        named = sealing.named_of(root, settings, subject.submitted or subject.request)
         scratch = Scratch.made(root, settings)
         with _Progress(quiet) as progress:
             try:
@@ -96,10 +103,11 @@ def command(context: click.Context, /, words: tuple[str, ...], **given: Any) -> 
                 scratch.end(keep=given["keep_runs"])
         reports.append((subject.name, report))
         told = reporting.lines(report)
-        if code is not None and report.kills:
-            sealing.keep(Store(root, create=True, group=settings.store.readable == "group"), code, report.overall)
-            told.append(f"the verdict is kept with this code ({code[0][:12]}, {code[1]})")
-        elif not report.kills:
+        if named is not None and report.tells:
+            store = Store(root, create=True, group=settings.store.readable == "group")
+            counts = sealing.keep(store, named, report.overall, report.tried, report.untried)
+            told.append(reporting.kept(named, counts, report))
+        elif not report.tells:
             told.append("no seal is kept: no run was killed")
         for line in () if quiet else told:
             click.echo(line)
@@ -137,6 +145,7 @@ def _subjects(words: tuple[str, ...], given: dict[str, Any], settings: Settings)
     from orchestrator import terms
     from orchestrator.rehearsal import subjects
     from orchestrator.submitting.planning import assignments
+    from orchestrator.submitting.points import points_of
     from orchestrator.submitting.request import Request
 
     base = Request(
@@ -159,9 +168,12 @@ def _subjects(words: tuple[str, ...], given: dict[str, Any], settings: Settings)
     if given["sets"]:
         raise click.UsageError("--set is for a job kind: a program's words stand after --")
     argv = [to_text(word) for word in words]
+    points = points_of(argv, given["grid"], (), unused_ok=False)[:1] if given["grid"] else None
+    submitted = replace(base, values={"argv": argv}, points=points)
     if given["epochs_flag"]:
         argv = subjects.with_epochs(argv, given["epochs_flag"])
-    return [subjects.Subject(name=shlex.join(argv), request=replace(base, values={"argv": argv}))]
+    request = replace(submitted, values={"argv": argv})
+    return [subjects.Subject(name=shlex.join(argv), request=request, submitted=submitted)]
 
 
 def _of_study(path: Path, base: Request) -> list[Subject]:

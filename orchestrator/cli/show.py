@@ -101,15 +101,15 @@ def _show(store: Store, detail: Detail, as_json: bool) -> Any:
 def _seal(store: Store, detail: Detail) -> dict[str, str]:
     """What is known of resuming, where anything was ever rehearsed."""
     from db import sealing
-    from orchestrator.views import seals
+    from orchestrator import resuming
 
     if detail.job.imported:
         return {}
     with store.read() as connection:
         if not sealing.any_seals(connection):
             return {}
-        found = sealing.seal_of(connection, detail.job)
-    return {"resume": seals.of_job(found, detail.job.launching.options.get("resume"))}
+        found = sealing.known_of(connection, detail.job)
+    return {"resume": resuming.of_job(found, detail.job.launching.options.get("resume"))}
 
 
 def _execution(store: Store, detail: Detail) -> Path | None:

@@ -38,6 +38,14 @@ WORDS = {
     Disturbance.TWICE: "started twice at once",
 }
 NAMES = tuple(str(one) for one in Disturbance)
+
+
+def of_trial(name: str) -> Disturbance | None:
+    """What is done to the run of that name (`kill-2`); None: nothing. Pure."""
+    found = name.partition("-")[0]
+    return Disturbance(found) if found in NAMES else None
+
+
 MOST_KILLS = 100
 
 

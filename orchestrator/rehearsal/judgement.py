@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 import msgspec
 
+from db.seals import ORDER, Verdict
 
-class Verdict(StrEnum):
-    """The best first."""
-
-    BIT_IDENTICAL = "bit-identical"
-    EQUAL_WITHIN_NOISE = "equal within noise"
-    NOT_RESUMABLE = "not resumable"
-    WRONG = "wrong after resuming"
-
-
-ORDER = tuple(Verdict)
 IN_PLACE = "the checkpoint is written in place"
 FROM_START = "starts from the beginning"
 AGAIN = "begins from the beginning"

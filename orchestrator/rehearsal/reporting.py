@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.rehearsal.disturbances import WORDS, Disturbance
-from orchestrator.rehearsal.judgement import Judged, Verdict
+from db.sealing import Named
+from db.seals import Seal, Verdict
+from orchestrator import resuming
+from orchestrator.rehearsal.disturbances import WORDS, of_trial
+from orchestrator.rehearsal.judgement import Judged
 from orchestrator.rehearsal.running import Report
 
 BAD = (Verdict.NOT_RESUMABLE, Verdict.WRONG)
-_NUMBERED = "kill-"
 
 
 def words_of(trial: str) -> str:
     """What was done in that run."""
-    name, _, number = trial.partition("-") if trial.startswith(_NUMBERED) else (trial, "", "")
-    if name in tuple(Disturbance):
-        return WORDS[Disturbance(name)] + (f" ({number})" if number else "")
-    return trial
+    what, number = of_trial(trial), trial.partition("-")[2]
+    return trial if what is None else WORDS[what] + (f" ({number})" if number else "")
 
 
 def line(one: Judged) -> str:
@@ -42,8 +42,22 @@ def lines(report: Report) -> list[str]:
         found.append("the program reports no numbers: only its exit was compared (docs/numbers.md says how)")
     found += [f"note: {remark}" for remark in report.overall.remarks]
     why = f": {report.overall.reason}" if report.overall.reason else ""
-    found.append(f"verdict: {report.overall.verdict}{why}")
+    found.append(f"verdict: {resuming.graded(report.overall.verdict, report.whole)}{why}")
+    if not report.whole:
+        found.append(f"it is of part of a rehearsal: {resuming.basis(report.tried, report.untried)}")
     return found
+
+
+def kept(named: Named, counts: Seal, report: Report) -> str:
+    """What became of the verdict in the project's store. `counts`: the seal that counts from now on."""
+    code, program, _ = named
+    what = f"{code[:12]}, {program}"
+    if (counts.verdict, counts.tried) == (report.overall.verdict, report.tried):
+        return f"the verdict is kept with this code and these arguments ({what})"
+    return (
+        f"the seal of this code and these arguments ({what}) stays '{counts.verdict}' of {counts.at:%Y-%m-%d}: it "
+        f"stands on more ({resuming.basis(counts.tried, counts.untried)})"
+    )
 
 
 def as_json(report: Report, name: str) -> dict[str, Any]:
@@ -57,6 +71,9 @@ def as_json(report: Report, name: str) -> dict[str, Any]:
         "noise": {metric: value for metric, value in sorted(report.baseline.measured.items()) if value},
         "not_compared": list(report.baseline.left_out),
         "left_out": report.left_out,
+        "tried": report.tried,
+        "untried": list(report.untried),
+        "whole": report.whole,
         "runs": [
             {
                 "run": one.trial,

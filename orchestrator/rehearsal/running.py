@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 import msgspec
 
 from db.jobs import StoredJob
+from db.seals import Verdict, is_whole
 from jobs.errors import OrchError
 from jobs.words import FINAL, JobState
-from orchestrator.rehearsal.disturbances import Disturbance, Trial, plan, sooner
+from orchestrator.rehearsal.disturbances import NAMES, Disturbance, Trial, of_trial, plan, sooner
 from orchestrator.rehearsal.histories import Baseline, Observed, baseline, pace
-from orchestrator.rehearsal.judgement import Judged, Overall, Verdict, overall
+from orchestrator.rehearsal.judgement import Judged, Overall, overall
 from orchestrator.rehearsal.looking import Executions
 from orchestrator.rehearsal.scratch import Scratch
 from orchestrator.rehearsal.striking import Pace, Striker
@@ -61,8 +62,23 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     left_out: dict[str, str]
     """Disturbed run → why it was not tried."""
     seconds: float
-    kills: int
-    """Runs that were killed and judged: without any, nothing was learnt of resuming."""
+    tried: dict[str, int]
+    """Disturbance → runs that were judged."""
+
+    @property
+    def untried(self) -> tuple[str, ...]:
+        """Disturbances of which no run was judged."""
+        return tuple(name for name in NAMES if name not in self.tried)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every disturbance was tried, with as many kills as there are by default."""
+        return is_whole(self.tried, self.untried)
+
+    @property
+    def tells(self) -> bool:
+        """Whether anything was learnt of resuming: a run that was killed was judged, or one was wrong."""
+        return Disturbance.KILL in self.tried or self.overall.verdict is Verdict.WRONG
 
 
 @dataclass
@@ -125,8 +141,7 @@ class Rehearsal:
             epochs=epochs,
             left_out=left_out,
             seconds=time.monotonic() - self._began,
-            kills=sum(one.trial.startswith(Disturbance.KILL) and one.verdict is not None for one in judged)
-            + sum(one.verdict is Verdict.WRONG for one in judged),
+            tried=_tried(judged),
         )
 
     def _disturbed(self, trials: Sequence[Trial], base: Baseline, saves: bool) -> tuple[list[Judged], dict[str, str]]:
@@ -244,6 +259,11 @@ class Rehearsal:
             whole=max(0.1, (last or time.time() - run.zero) - began),
             renames=any(event.moved_here for event in one.events),
         )
+
+
+def _tried(judged: Sequence[Judged]) -> dict[str, int]:
+    found = [of_trial(one.trial) for one in judged if one.verdict is not None]
+    return {name: many for name in NAMES if (many := sum(one == name for one in found))}
 
 
 def _check(first: Observed) -> None:

@@ -25,6 +25,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     request: Request
+    submitted: Request | None = None
+    """What its seal is of, where the rehearsal has fewer epochs than a submit."""
 
 
 def is_kind(words: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from db.seals import Verdict
 from orchestrator.rehearsal import reasons
 from orchestrator.rehearsal.disturbances import Disturbance, Trial
 from orchestrator.rehearsal.histories import (
@@ -17,7 +18,7 @@ from orchestrator.rehearsal.histories import (
     saved_epoch,
     trained,
 )
-from orchestrator.rehearsal.judgement import AGAIN, BEHIND, BY_TIME, FROM_START, IN_PLACE, Judged, Verdict
+from orchestrator.rehearsal.judgement import AGAIN, BEHIND, BY_TIME, FROM_START, IN_PLACE, Judged
 
 TOO_LATE = "it ended before it could be disturbed"
 ALL_DONE = "all its epochs were done when it was struck"

@@ -21,12 +21,12 @@ from jobs import files
 from jobs.errors import BadInput, OrchError
 from jobs.tails import newest_metrics
 from jobs.words import BackendName, JobState
-from orchestrator import room
+from orchestrator import resuming, room
 from orchestrator.mirroring import ages
 from orchestrator.settings import Settings
 from orchestrator.supervision import notices
 from orchestrator.tables.varying import is_house, varying
-from orchestrator.views import restraints, seals
+from orchestrator.views import restraints
 from orchestrator.views import status as view
 from orchestrator.views.notes import code_note, studies_note
 from orchestrator.views.progress import Progress, progress
@@ -127,7 +127,7 @@ def status_view(
         full=restraints.of_study(limits),
         in_vain=vain,
         varying=tuple(different),
-        seals=seals.line(sealed),
+        seals=resuming.line(resuming.counted(sealed)),
         room=space.line(now),
         mirror=mirror.line(now) if mirror is not None else "",
     )
@@ -197,7 +197,7 @@ def status_json(store: Store, settings: Settings, study: str | None) -> dict[str
         "counts": counts,
         "supervisor": None if held is None else held.as_json(),
         "jobs": [view.as_json(row, blocked, restraints.of_study(limits)) for row in rows],
-        **({"resume": sealed} if sealed else {}),
+        **({"resume": resuming.counted(sealed)} if sealed else {}),
         "room": room.look(store.root, settings.store.quota).as_json(),
         "mirror": None if mirror is None else mirror.as_json(files.now()),
     }

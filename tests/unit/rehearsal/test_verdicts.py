@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from db.seals import Verdict
 from orchestrator.rehearsal.disturbances import Disturbance, Moment, Trial
 from orchestrator.rehearsal.histories import Baseline, Hit, Line, Observed, Saved, Stretch, baseline, is_clock, trained
-from orchestrator.rehearsal.judgement import Judged, Verdict, overall
+from orchestrator.rehearsal.judgement import Judged, overall
 from orchestrator.rehearsal.verdicts import judge, of_other_seed
 
 LOSSES = {1: 0.9, 2: 0.7, 3: 0.6, 4: 0.55, 5: 0.53}
