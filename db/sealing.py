@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
+from db import jobs
 from db.applying import apply
 from db.jobs import StoredJob
 from db.seals import ANYWAY, WRONG, Seal, Standing, program_of, replaces, standing
@@ -105,6 +106,13 @@ def begins_anew(connection: Connection, job: StoredJob) -> bool:
         return False
     known = known_of(connection, job)
     return known is not None and known.seal.verdict == WRONG
+
+
+def which_begin_anew(connection: Connection, ids: Sequence[int]) -> list[int]:
+    """Those of these jobs."""
+    if not any_seals(connection):
+        return []
+    return [job.id for job in jobs.get_many(connection, ids) if begins_anew(connection, job)]
 
 
 def _read(row: Any) -> Seal:

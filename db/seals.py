@@ -29,6 +29,8 @@ WRONG = str(Verdict.WRONG)
 """The verdict of a program whose numbers are others once it went on from a checkpoint."""
 ANYWAY = "anyway"
 """The option `resume` of jobs that go on from their checkpoints although their program was found wrong."""
+RESUME = (ANYWAY, "verified")
+"""The values of that option; the second is as if it had never been given."""
 KILL = "kill"
 WHOLE_KILLS = 5
 """Runs that were killed in a whole rehearsal."""

@@ -44,11 +44,6 @@ PROGRAM: list[click.Option] = [
         help="Send one of the new jobs first, the others when it works; or all at once. "
         "Default: a canary from 20 new jobs of a program that never ran.",
     ),
-    click.Option(
-        ["--resume"],
-        type=click.Choice(["anyway"]),
-        help="Go on from checkpoints though 'orch rehearse' found the program wrong after resuming.",
-    ),
     click.Option(["--unused-ok"], is_flag=True, help="A parameter may be left out of the arguments."),
 ]
 

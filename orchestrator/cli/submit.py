@@ -170,7 +170,6 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
             raise click.UsageError("the command stands after --, not in --set argv")
         values["argv"] = [to_text(word) for word in given["argv"]]
     asked, options = asked_for(given)
-    options |= {"resume": given["resume"]} if given.get("resume") else {}
     after = parse([given["after"]]) if given.get("after") else []
     seeds = seeds_of(given["seeds"], given["seed_list"])
     dry = bool(given["dry_run"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from db.seals import RESUME
 from orchestrator.cli.options import json_option, print_json, say_what_is_damaged, store_option, study_option
 from orchestrator.cli.terms import TERMS, asked_for
 from orchestrator.jobids import ranges
@@ -112,6 +113,8 @@ def _terms(experiment: Experiment) -> tuple[Asked, dict[str, Any]]:
             given[name] = str(value)
     if given["nodes"] is not None and given["nodes"] < 1:
         raise BadInput(f"nodes must be at least 1 (got {given['nodes']})")
+    if given["resume"] not in (None, *RESUME):
+        raise BadInput(f'resume must be "{RESUME[0]}" or "{RESUME[1]}" (got {shown(experiment.terms["resume"])})')
     if not -1000 <= (given["priority"] or 0) <= 1000:
         raise BadInput(f"priority must be from -1000 to 1000 (got {given['priority']})")
     asked, options = asked_for(given)

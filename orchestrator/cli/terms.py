@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from db.seals import RESUME
 from orchestrator.cli.reported import reported_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ TERMS: list[click.Option] = [
         ["--hang-after"],
         metavar="DURATION",
         help="Without a sign of life for so long it hangs, like 30m; 'off', or 'auto' as learnt (docs/hangs.md).",
+    ),
+    click.Option(
+        ["--resume"],
+        type=click.Choice(RESUME),
+        help="'anyway': from checkpoints though 'orch rehearse' found it wrong; 'verified' takes that back.",
     ),
     click.Option(["--partition"], help="SLURM partition."),
     click.Option(["--account"], help="SLURM account."),
@@ -89,6 +95,8 @@ def asked_for(given: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
     options = {name: value for name, value in options.items() if value is not None}
     if given["hang_after"] is not None:
         options[OPTION] = hang_after(given["hang_after"])
+    if given["resume"] is not None:
+        options["resume"] = given["resume"]
     _check(options)
     options |= launchers.checked(given["launcher"], given["ranks_per_node"])
     if slurm or typed:

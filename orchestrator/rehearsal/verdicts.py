@@ -124,7 +124,9 @@ def _resumed(trial: Trial, seen: Observed, hit: Hit, after: Sequence[Stretch], b
         remarks.append("ignores TERM")
     if not lines:
         verdict, reason, more = _result(seen, base, lines, _fine(base))
-        if verdict is not Verdict.WRONG and base.lines:
+        done = base.last in history(struck.lines) or (saved is not None and saved == base.last)
+        silent_end = done and any(name not in seen.result for name in base.result)
+        if base.lines and (verdict is not Verdict.WRONG or silent_end):
             return Judged(trial=trial.name, told=(ALL_DONE,))  # nothing is learnt of resuming
         silent = ("went on without reporting a line", *more)
         return Judged(

@@ -33,6 +33,7 @@ TERMS = (
     "checkpoint_every",
     "retry_oom_mem",
     "hang_after",
+    "resume",
     "partition",
     "account",
     "qos",

@@ -51,17 +51,36 @@ def struck(
     in_place: str = "",
     state: str = "succeeded",
     error: str = "",
-    best: float = 0.53,
+    best: float | None = 0.53,
     base: Baseline = BASE,
 ) -> Judged:
     """A run that was struck in its third epoch, and what came after."""
     first = stretch(before or epochs(1, 2))
     hit = Hit(at=2.5, names=tuple(names), in_place=in_place)
     seen = Observed(
-        name="kill-1", seed=0, state=state, error=error, stretches=(first, *after), result={"best": best}, hit=hit
+        name="kill-1",
+        seed=0,
+        state=state,
+        error=error,
+        stretches=(first, *after),
+        result={} if best is None else {"best": best},
+        hit=hit,
     )
     trial = Trial(name="kill-1", seed=0, disturbance=what, moment=Moment(lines=2, part=0.5))
     return judge(trial, seen, base, saves=True)
+
+
+SILENT = Stretch(began=10.0, ending="success")
+
+
+def test_a_run_that_was_done_when_it_was_struck_tells_nothing_of_resuming() -> None:
+    """It came late, as on a busy host: nothing is left to report, so there is no result of its last line either."""
+    late = struck([SILENT], before=epochs(1, 2, 3, 4, 5), best=None)
+    assert (late.verdict, late.told) == (None, ("all its epochs were done when it was struck",))
+    assert struck([SILENT], before=epochs(1, 2, 3, 4, 5)).verdict is None
+    assert struck([SILENT], before=epochs(1, 2, 3, 4, 5), best=0.6).verdict is Verdict.WRONG
+    early = struck([SILENT], best=None)  # epochs 3 to 5 were never reported
+    assert early.verdict is Verdict.WRONG and early.reason == "the result has no best after resuming"
 
 
 def resumed(**changed: Mapping[int, float]) -> Stretch:
