@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from db import sealing
 from db.corrections import as_corrected
 from db.executions import last_of, metrics_of
 from db.jobs import blocked
@@ -43,7 +44,8 @@ def rows(connection: Connection, study: str, *, cancelled: bool = False, dropped
         AND (? OR j.dropped IS NULL) ORDER BY j.id""",
         (study, int(cancelled), int(dropped)),
     )
-    rows = [_row(item, study, item.id in stuck) for item in found]
+    known = sealing.Seals(connection)
+    rows = [_row(item, study, item.id in stuck, known) for item in found]
     return [
         replace(row, rests_on=rests.get(row.job, ()), rests_on_dropped=dropped_needs.get(row.job, ()))
         if row.job in rests or row.job in dropped_needs
@@ -52,7 +54,7 @@ def rows(connection: Connection, study: str, *, cancelled: bool = False, dropped
     ]
 
 
-def _row(item: Any, study: str, is_blocked: bool) -> ResultRow:
+def _row(item: Any, study: str, is_blocked: bool, known: sealing.Seals) -> ResultRow:
     launching, config = msgspec.json.decode(item.launching), msgspec.json.decode(item.config)
     fingerprint = launching.get("fingerprint") or {}
     origin = msgspec.convert(launching.get("origin") or {}, Origin)
@@ -92,6 +94,8 @@ def _row(item: Any, study: str, is_blocked: bool) -> ResultRow:
         experiment=str((launching.get("options") or {}).get("experiment") or origin.experiment),
         dropped=item.dropped,
         superseded=item.superseded if item.metrics is None else None,
+        resume=known.of(sealing.named_of(launching, item.kind, config)) if known.found and not item.imported else None,
+        rehearsing=bool(known.found) and not item.imported,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from db.seals import Standing
 from jobs.records import Edge
 from jobs.reported import Declared
 from jobs.words import JobState
@@ -65,6 +66,10 @@ class ResultRow:
     """(job, generation) of needed jobs that have run anew since this one read their results."""
     rests_on_dropped: tuple[tuple[int, str], ...] = ()
     """(job, reason) of needed jobs that a person dropped, where this one has a result."""
+    resume: Standing | None = None
+    """What a rehearsal said of its program, with the code that it ran."""
+    rehearsing: bool = False
+    """Whether anything was ever rehearsed in its store, and the job ran there: then `resume` None is worth a word."""
 
 
 @dataclass(frozen=True, kw_only=True)

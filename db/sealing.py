@@ -55,28 +55,28 @@ def of(connection: Connection, named: Named) -> Seal | None:
 def known_of(connection: Connection, job: StoredJob) -> Standing | None:
     """What is known of the program of a job, with the code that it runs now; None where it was not rehearsed."""
     named = named_of(msgspec.to_builtins(job.launching), job.kind, job.config)
-    return None if named is None else Known(connection, named[:2]).of(named)
+    return None if named is None else Seals(connection, named[:2]).of(named)
 
 
-class Known:
+class Seals:
     """The seals of a store, read once, for many jobs; or those of one code and program."""
 
     def __init__(self, connection: Connection, only: tuple[str, str] | None = None) -> None:
-        self.seals: dict[tuple[str, str], dict[str, Seal]] = {}
+        self.found: dict[tuple[str, str], dict[str, Seal]] = {}
         where = "" if only is None else " WHERE code = ? AND program = ?"
         for row in connection.exec_driver_sql(f"SELECT {_COLUMNS} FROM seal{where}", only or ()):
             seal = _read(row)
-            self.seals.setdefault((seal.code, seal.program), {})[seal.arguments] = seal
+            self.found.setdefault((seal.code, seal.program), {})[seal.arguments] = seal
 
     def of(self, named: Named | None) -> Standing | None:
         """What is known of it; None where it was not rehearsed, or no code was kept."""
-        return None if named is None else standing(self.seals.get(named[:2], {}), named[2])
+        return None if named is None else standing(self.found.get(named[:2], {}), named[2])
 
 
 def of_study(connection: Connection, study: str) -> list[tuple[Standing | None, int]]:
     """What is known of the programs of a study, and of how many jobs; empty where nothing was ever rehearsed here."""
-    known = Known(connection)
-    if not known.seals:
+    known = Seals(connection)
+    if not known.found:
         return []
     rows = connection.exec_driver_sql(
         "SELECT l.text, c.kind, c.text, count(*) FROM job j JOIN study s ON s.id = j.study_id JOIN launch l "

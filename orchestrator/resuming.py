@@ -52,8 +52,9 @@ def basis(tried: Mapping[str, int], untried: Sequence[str]) -> str:
 def footnote(known: Standing | None) -> str:
     """What a table says of jobs; with what it stands on where that is not everything."""
     told = word(key(known))
-    in_part = known is not None and known.own and known.seal.verdict in VERIFIED and not known.seal.whole
-    return f"{told} ({basis(known.seal.tried, known.seal.untried)})" if in_part and known is not None else told
+    if known is None or not known.own or known.seal.whole or known.seal.verdict not in VERIFIED:
+        return told
+    return f"{told} ({basis(known.seal.tried, known.seal.untried)})"
 
 
 def of_job(known: Standing | None, resume: object) -> str:

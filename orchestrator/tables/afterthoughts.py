@@ -7,6 +7,7 @@ from typing import Any
 
 from db.rows import ResultRow
 from jobs.words import JobState
+from orchestrator.resuming import footnote
 from orchestrator.tables.cells import job_list
 from orchestrator.tables.keys import text
 
@@ -25,7 +26,7 @@ def notes(rows: Sequence[ResultRow], by: Sequence[str] = (), *, codes: bool = Tr
 
     `by`: what it is grouped by; `codes`: False where each row of it tells of its codes and devices itself.
     """
-    told = [*_dropped(rows), *_running_again(rows), *_resting(rows), *_live(rows)]
+    told = [*_dropped(rows), *_running_again(rows), *_resting(rows), *_live(rows), *_resuming(rows)]
     if codes and "job" not in by:  # each number is of one code and one device there
         told += [] if "code" in by else several(rows, "code")
         told += [] if {"gpu", "device_name"} & set(by) else several(rows, "gpu")
@@ -83,6 +84,15 @@ def _resting(rows: Iterable[ResultRow]) -> list[str]:
 def _live(rows: Iterable[ResultRow]) -> list[str]:
     live = [row for row in rows if row.live and row.metrics and row.dropped is None]
     return [f"live code, as it was when each job started (--code live): {job_list(live)}"] if live else []
+
+
+def _resuming(rows: Iterable[ResultRow]) -> list[str]:
+    """What rehearsals said of the programs behind the numbers; nothing where none ever was."""
+    told: dict[str, list[ResultRow]] = {}
+    for row in rows:
+        if row.rehearsing and row.metrics and row.dropped is None:
+            told.setdefault(footnote(row.resume), []).append(row)
+    return [f"{what}: {job_list(told[what])}" for what in sorted(told)]
 
 
 def several(rows: Iterable[ResultRow], what: str) -> list[str]:

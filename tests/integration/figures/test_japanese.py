@@ -10,6 +10,7 @@ import pytest
 from matplotlib.text import Text
 
 from db.rows import ResultRow
+from db.seals import Seal, Standing, Verdict
 from jobs.errors import BadInput
 from jobs.words import Cause, JobState
 from orchestrator.figures import FIGURES, GENERAL, Axes, FigureData, image, speech
@@ -27,7 +28,7 @@ from tests.integration.figures.test_figures import chosen, data
 NAMES = re.compile(
     "synthetic|lr|acc|opt|sgd|adam|lion|train|py|search|evaluate|random|baseline|node|gpu|GPU|CPU|UTC|VGG|vgg|CIFAR|SGD|"
     "Step|Optim|Scheduler|std|Welch|Holm|Hedges|Mann|Whitney|report|orch|table|diff|code|live|fig|curves|pareto|gantt|"
-    "seconds|depth|method|metric|made"
+    "seconds|depth|method|metric|made|kill|term|torn"
 )
 """What a person or a kind named, and signs that are the same in Japanese."""
 
@@ -63,6 +64,15 @@ def changed(rows: list[ResultRow]) -> list[ResultRow]:
     found[1] = replace(found[1], dropped="1", rests_on=((7, 2),))
     found[2] = replace(found[2], superseded=1, rests_on=((7, 2),))
     found[3] = replace(found[3], state=JobState.FAILED, metrics={})
+    found = [replace(one, rehearsing=True) for one in found]
+    seals = (
+        Seal(code="c", program="p", verdict=verdict, tried=tried, untried=untried, at=datetime(2026, 1, 1, tzinfo=UTC))
+        for verdict in Verdict
+        for tried, untried in (({"kill": 5}, ()), ({"kill": 1}, ()), ({"kill": 1}, ("term", "torn")))
+    )
+    for place, seal in enumerate(seals, start=5):
+        found[place] = replace(found[place], resume=Standing(seal=seal, own=True))
+    found[4] = replace(found[4], resume=Standing(seal=seal, own=False))
     found[4] = replace(found[4], rests_on=((7, 2),), rests_on_dropped=((7, "1"), (8, "2")))
     return found
 

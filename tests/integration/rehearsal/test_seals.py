@@ -161,7 +161,7 @@ def test_a_store_of_before_keeps_its_seals() -> None:
         connection.exec_driver_sql("INSERT INTO seal VALUES (?, ?, ?, ?, ?)", row)
         command.upgrade(migrate.config(connection), "0013")
         kept = sealing.of(connection, ("c0de", "train.py", ""))
-        known = sealing.Known(connection).of(("c0de", "train.py", ARGUMENTS))
+        known = sealing.Seals(connection).of(("c0de", "train.py", ARGUMENTS))
     entry = dict(zip(("code", "program", "verdict", "reason", "at"), row, strict=True))
     assert kept == msgspec.json.decode(msgspec.json.encode({"type": "seal", **entry}), type=Seal)
     assert kept is not None and known == Standing(seal=kept, own=False)
