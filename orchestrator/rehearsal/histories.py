@@ -151,8 +151,16 @@ def pace(lines: Sequence[Line]) -> float:
 
 
 def _per_epoch(run: Observed) -> int:
-    saves, epochs = sum(len(one.saves) for one in run.stretches), len(history(run.stretches[-1].lines))
-    return saves // epochs if epochs and len(run.stretches) == 1 and not saves % epochs else 0
+    """Where the last epoch is not saved any more, as by orch's own kinds, it is told by the others."""
+    if len(run.stretches) != 1:
+        return 0
+    (one,) = run.stretches
+    saves, epochs = len(one.saves), len(history(one.lines))
+    if not epochs or not saves % epochs:
+        return saves // epochs if epochs else 0
+    between = {sum(line.at <= save.at < later.at for save in one.saves) for line, later in pairwise(one.lines)}
+    (many,) = between if len(between) == 1 else (0,)
+    return many if saves == many * (epochs - 1) else 0
 
 
 def baseline(runs: Sequence[Observed]) -> Baseline:

@@ -35,6 +35,7 @@ class Execution:
         self.found = False
         self.eyes = eyes
         self._watched = False
+        self._there: set[Path] = set()
         self._started: Started | None = None
         self._sizes: dict[str, int] = {}
         self._counts: dict[str, int] = {}
@@ -62,6 +63,25 @@ class Execution:
                 with contextlib.suppress(OSError):
                     self.found = any(True for _ in progress.entries(self.checkpoints))
                 self._watched = self.eyes.watch(self.checkpoints)
+                if not is_program:
+                    self._take_what_is_there()
+
+    def _take_what_is_there(self) -> None:
+        """A kind of ours makes the folder with its first checkpoint, which may lie there before anybody watches.
+
+        Each of its files is written once, under another name first.
+        """
+        with contextlib.suppress(OSError):
+            for entry in progress.entries(self.checkpoints):
+                path = self.checkpoints / entry.path
+                if not is_temporary(path.name):
+                    self._there.add(path)
+                    self.events.append(Event(at=entry.mtime_ns / 1e9, path=path, moved_here=True))
+
+    def take(self, event: Event) -> None:
+        """What was written in it; a file that was there before anybody watched is known already."""
+        if event.path not in self._there:
+            self.events.append(event)
 
     @property
     def lines(self) -> int:
@@ -170,7 +190,7 @@ class Executions:
         for event in news:
             for folder, one in self.found.items():
                 if event.path.is_relative_to(folder):
-                    one.events.append(event)
+                    one.take(event)
         return news
 
     def _list(self) -> None:

@@ -23,7 +23,7 @@ found = sorted(folder.glob("epoch-*.pt"), reverse=True)
 for path in found:
     try:
         state = torch.load(path)
-    except (RuntimeError, EOFError):
+    except (RuntimeError, EOFError, OSError):  # OSError: what torch says of a zip that ends at certain lengths
         continue
     net.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])

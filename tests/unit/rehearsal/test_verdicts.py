@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from db.seals import Verdict
 from orchestrator.rehearsal.disturbances import Disturbance, Moment, Trial
@@ -68,6 +69,24 @@ def struck(
     )
     trial = Trial(name="kill-1", seed=0, disturbance=what, moment=Moment(lines=2, part=0.5))
     return judge(trial, seen, base, saves=True)
+
+
+def test_a_checkpoint_of_two_files_is_there_when_both_are() -> None:
+    """As orch's own kinds save: a payload, then its record, and nothing after the last epoch."""
+
+    def saved(one: Stretch, files: int) -> Stretch:
+        found = tuple(Saved(at=line.at + part, name="s") for line in one.lines for part in (0.1, 0.2))
+        return replace(one, saves=found[:files])
+
+    base = baseline([replace(UNDISTURBED, stretches=(saved(ALL, 8),))])
+    assert base.per_epoch == 2
+    first, anew = stretch(epochs(1)), replace(ALL, began=10.0, lines=lines(epochs(1, 2, 3, 4, 5), 10.0))
+    for files, verdict in ((1, Verdict.BIT_IDENTICAL), (2, Verdict.NOT_RESUMABLE)):
+        seen = replace(UNDISTURBED, stretches=(saved(first, files), anew), hit=Hit(at=1.3))
+        trial = Trial(name="kill-1", seed=0, disturbance=Disturbance.KILL)
+        assert judge(trial, seen, base, saves=True).verdict is verdict
+    irregular = replace(ALL, saves=tuple(Saved(at=at, name="best") for at in (1.1, 2.1, 2.2, 5.1)))
+    assert baseline([replace(UNDISTURBED, stretches=(irregular,))]).per_epoch == 0
 
 
 SILENT = Stretch(began=10.0, ending="success")
