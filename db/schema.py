@@ -232,6 +232,7 @@ class Execution(Table):
     device_name: Mapped[str | None]
     torch: Mapped[str | None]
     """The version that it ran with; NULL where it had none, or where nobody knows."""
+    usage: Mapped[str | None]  # JSON: jobs.usage.Usage; NULL where it was not sampled
     __table_args__ = (
         UniqueConstraint("attempt_id", "name"),
         CheckConstraint("cause IS NULL OR " + _one_of("cause", Cause), name="execution_cause"),

@@ -53,6 +53,8 @@ class StatusRow(NamedTuple):
     """JSON: what the job was given."""
     label: str | None
     """A person's name for it, else its experiment of a study file."""
+    usage: str | None
+    """JSON: what that execution has used of its machine (jobs.usage.Usage)."""
 
 
 _SELECT = """SELECT j.id, j.kind, j.seed, j.state, j.imported, j.cause, j.error, j.attempts,
@@ -61,7 +63,8 @@ _SELECT = """SELECT j.id, j.kind, j.seed, j.state, j.imported, j.cause, j.error,
     coalesce(e.node, a.node) AS node, e.epoch, e.epochs, coalesce(r.metrics, e.latest) AS metrics, r.architecture,
     coalesce(e.code_changed, 0) AS code_changed, ea.number AS attempt, e.name AS execution, e.started_at, e.ready_at,
     a.phase, a.reason, j.dropped, r.flags, j.behind, c.text AS config,
-    coalesce(nullif(json_extract(l.text, '$.label'), ''), json_extract(l.text, '$.options.experiment')) AS label
+    coalesce(nullif(json_extract(l.text, '$.label'), ''), json_extract(l.text, '$.options.experiment')) AS label,
+    e.usage
     FROM job j JOIN config c ON c.id = j.config_id JOIN launch l ON l.id = j.launch_id
     LEFT JOIN result r ON r.job_id = j.id
     LEFT JOIN execution e ON e.id = coalesce(r.execution_id, (SELECT max(x.id) FROM execution x

@@ -25,6 +25,7 @@ STOPPED_SECONDS = 10.0
 """How often a silent program's processes are looked at, whether somebody has stopped one."""
 COST = 1000
 """A look waits for so many times what the last one took: a thousandth of a core at the most."""
+_TICKS, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 _STOPPED = "Tt"
 """States of /proc/<pid>/stat (proc(5)): stopped by a signal, or by a debugger."""
 
@@ -35,6 +36,9 @@ class Process:
 
     pid: int
     state: str
+    cpu_seconds: float = 0.0
+    """Its own and its ended children's, in user and in kernel mode."""
+    memory_mb: float = 0.0
 
 
 def process(pid: int) -> Process | None:
@@ -43,7 +47,8 @@ def process(pid: int) -> Process | None:
         text = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    return Process(pid, text[text.rindex(b")") + 2 :].split(None, 1)[0].decode())
+    fields = text[text.rindex(b")") + 2 :].split()  # from the third on
+    return Process(pid, fields[0].decode(), sum(map(int, fields[11:15])) / _TICKS, int(fields[21]) * _PAGE / 2**20)
 
 
 def tree(pid: int) -> list[Process]:

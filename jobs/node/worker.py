@@ -23,11 +23,12 @@ from jobs.files import names, now, open_private, write_bytes, write_json
 from jobs.hosts import boot_id
 from jobs.layout import Layout
 from jobs.metrics import RULE
-from jobs.node import fingerprint, kindcode, outcomes
+from jobs.node import fingerprint, kindcode, outcomes, sampler
 from jobs.node.context import Interrupted
 from jobs.node.hangwatch import HangWatch
 from jobs.node.machine import job_nodes, peak_memory_mb, requeue_self, slurm_job_id
 from jobs.node.recorder import WorkerContext, terms_of, working_folder
+from jobs.node.sampler import Sampler
 from jobs.node.stopping import Heartbeat, Stop, StopReason
 from jobs.node.terms import as_it_stands
 from jobs.node.worktree import Worktree
@@ -120,9 +121,12 @@ class Execution:
         began = time.monotonic()
         context: WorkerContext | None = None
         tree: Worktree | None = None
+        usage: Sampler | None = None
         try:
             tree = self._place_code()
             context = WorkerContext(self.layout, self.job, self.task, self.terms, self.folder, self.stop)
+            usage = sampler.of_job(context, began)
+            usage.start()
             if tree is not None:
                 context.cwd = tree.place(context.cwd)
                 if context.cwd.is_relative_to(tree.home):
@@ -135,6 +139,8 @@ class Execution:
             outcome = self._failed(error, context)
         if tree is not None:
             tree.settle()
+        if usage is not None:
+            usage.end()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):  # a full disk
                 stream.flush()

@@ -31,6 +31,7 @@ COMMANDS = {
     "keep": "Take a drop back.",
     "table": "Mean±std tables like Table 2.",
     "compare": "Is A better than B, and what could n have shown?",
+    "usage": "What CPU and GPU hours were good for.",
     "claim": "One file with a table that others can check.",
     "verify": "Check a claim, without its store.",
     "plot": "Figures 1-8, curves, pareto front, gantt.",

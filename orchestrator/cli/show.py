@@ -80,11 +80,13 @@ def _show(store: Store, detail: Detail, as_json: bool) -> Any:
     from orchestrator.views import program
 
     if as_json:
-        told = {**view.as_json(detail, folder), "sent": sent.as_json(last)}
+        told = {**view.as_json(detail, folder), "sent": sent.as_json(last), "usage": _usages(store, detail)}
         if detail.job.kind == "command" and not detail.job.imported:
             told["program"] = program.as_json(detail.job, execution)
         return told
-    from jobs.files import now
+    from jobs.files import now, read_json
+    from jobs.usage import FILE, UsageFile
+    from orchestrator.views import usage
     from orchestrator.views.collect import progress_of
     from orchestrator.views.tables import console
 
@@ -94,8 +96,24 @@ def _show(store: Store, detail: Detail, as_json: bool) -> Any:
     if detail.job.kind == "command" and not detail.job.imported:
         more |= program.facts(detail.job, execution, store.layout.code)
     more |= _seal(store, detail)
+    if execution is not None:
+        runs, cpus = detail.job.state == "running", detail.job.launching.resources.cpus
+        more |= usage.facts(read_json(execution / FILE, UsageFile), cpus, at, runs=runs)
     out.print(view.job(detail, folder, progress_of(store, detail, at), at, out.width, more))
     return None
+
+
+def _usages(store: Store, detail: Detail) -> list[dict[str, Any]]:
+    """What each execution used that tells of it."""
+    from jobs.files import read_json
+    from jobs.usage import FILE, UsageFile
+    from orchestrator.views import usage
+
+    found = []
+    for one in detail.executions:
+        file = read_json(store.layout.attempt(detail.job.id, one.attempt) / one.name / FILE, UsageFile)
+        found += [usage.as_json(file, f"{one.attempt}/{one.name}")] if file is not None else []
+    return found
 
 
 def _seal(store: Store, detail: Detail) -> dict[str, str]:

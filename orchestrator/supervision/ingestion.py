@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError
 
-from db import executions, rhythms
+from db import executions, rhythms, usage
 from db.attempts import StoredAttempt
 from jobs.files import read_json
 from jobs.layout import Layout
@@ -75,6 +75,7 @@ def last_look(items: Sequence[Seen]) -> None:
     """Nothing of this attempt runs any more: what its executions left is how far they came."""
     for seen in items:
         seen.look_at_progress(last=True)
+        seen.look_at_usage(last=True)
 
 
 def changed(found: dict[tuple[int, int], list[Seen]]) -> bool:
@@ -104,6 +105,8 @@ def _store(connection: Connection, attempt: int, seen: Seen) -> int:
         executions.is_ready(connection, row, seen.ready.at)
     executions.progressed(connection, row, seen.lines)
     executions.checkpointed(connection, row, seen.checkpoint_step, exact=seen.counts)
+    if seen.usage is not None:
+        usage.keep(connection, row, seen.usage)
     if seen.outcome is not None:
         executions.ended(connection, row, seen.outcome, cause_of(seen))
         if seen.outcome.rhythm is not None:

@@ -14,10 +14,12 @@ from jobs.layout import Layout
 from jobs.node.checkpoints import RECORD, CheckpointRecord
 from jobs.node.progress import FILE, Progress
 from jobs.records import Accepted, JobFile, Manifest, MetricLine, Outcome, Ready, Started
+from jobs.usage import FILE as USAGE
+from jobs.usage import UsageFile
 from jobs.words import BackendName
 from slurm.local.record import LocalRecord, record_path
 
-RECORDS = {"started.json": Started, "ready.json": Ready, "outcome.json": Outcome, FILE: Progress}
+RECORDS = {"started.json": Started, "ready.json": Ready, "outcome.json": Outcome, FILE: Progress, USAGE: UsageFile}
 PLAIN = ("heartbeat", "metrics.jsonl", "stdout", "stderr")
 LINES_BYTES = 1 << 20
 """Of a history, its end is looked at."""

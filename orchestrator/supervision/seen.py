@@ -17,6 +17,8 @@ from jobs.metrics import newest_place
 from jobs.node.checkpoints import newest_step
 from jobs.node.progress import COST, FILE, Progress, counted
 from jobs.records import NO_PLACE, MetricLine, Outcome, Ready, Started
+from jobs.usage import FILE as USAGE
+from jobs.usage import Usage, UsageFile
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,8 @@ CHUNK = 8 << 20
 """Bytes of an execution's history that are read, and stored in one transaction, at once."""
 LONGEST_BEAT, LONGEST_ERROR = 4096, 8192
 """Bytes of a heartbeat, characters of an exception's last line: more was not written by a worker."""
+USAGE_SECONDS = 30.0
+"""How often it is looked what a running execution uses."""
 LAG_SECONDS = 60.0
 """How long a shared folder may show an old size of a file: NFS caches attributes up to acregmax (nfs(5))."""
 OLD_SECONDS = 20 * LAG_SECONDS
@@ -45,6 +49,7 @@ class Seen:
     lines: list[MetricLine] = field(default_factory=list)
     """Not yet stored."""
     checkpoint_step: int = -1
+    usage: Usage | None = None
     heartbeat: bytes = b""
     heartbeat_at: float
     monotonic: Callable[[], float]
@@ -59,6 +64,7 @@ class Seen:
     """Inode, time and size of progress.json when it was read."""
     _kept: Progress | None = None
     _look_again: float = 0.0
+    _use_again: float = float("-inf")
 
     @property
     def name(self) -> str:
@@ -89,6 +95,8 @@ class Seen:
             self.look_at_progress()
         elif "checkpoints" in there:
             self._came_to(max(self.checkpoint_step, newest_step([self.folder / "checkpoints"])))
+        if USAGE in there:
+            self.look_at_usage(last=self.outcome is not None)
         if self.outcome is not None:
             told = self.outcome.epoch
             late = self.monotonic() - self._ended_at >= LAG_SECONDS or (not self.complete and is_old(self.folder))
@@ -106,6 +114,16 @@ class Seen:
             self._ended_at = self.monotonic()
             told = outcome.checkpoint_step
             self.checkpoint_step = max(told, self._kept.step if self._kept else self.checkpoint_step)
+
+    def look_at_usage(self, *, last: bool = False) -> None:
+        """What it has used, now and then; `last`: now. It was written before the outcome, so with that it is whole."""
+        at = self.monotonic()
+        if not last and at < self._use_again:
+            return
+        self._use_again = at + USAGE_SECONDS
+        found = read_json(self.folder / USAGE, UsageFile)
+        if found is not None and found.usage != self.usage:
+            self.usage, self.changed = found.usage, True
 
     def settled(self) -> bool:
         """Whether nothing new is to come of it."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from db import canaries, holdups, jobs, lease, sealing, status
+from db import canaries, holdups, jobs, lease, sealing, status, usage
 from db.canaries import OpenCanary
 from db.details import Detail
 from db.launching import Launching
@@ -26,7 +27,7 @@ from orchestrator.mirroring import ages
 from orchestrator.settings import Settings
 from orchestrator.supervision import notices
 from orchestrator.tables.varying import is_house, varying
-from orchestrator.views import restraints
+from orchestrator.views import idle, restraints
 from orchestrator.views import status as view
 from orchestrator.views.notes import code_note, studies_note
 from orchestrator.views.progress import Progress, progress
@@ -99,6 +100,7 @@ def status_view(
             code_note(*status.code_changed(connection, name, FIRST_FEW)),
             view.live_note(*status.live_code(connection, name, FIRST_FEW)),
             *_upgrades(connection, name),
+            idle.note(usage.running(connection, name), now) if counts[JobState.RUNNING] else "",
             studies_note(name, status.study_counts(connection)),
             space.warning(),
             mirror.warning(now) if mirror is not None else None,
@@ -191,16 +193,24 @@ def status_json(store: Store, settings: Settings, study: str | None) -> dict[str
         held = supervisor(connection)
         rows = status.rows(connection, name)
         sealed = sealing.of_study(connection, name)
-    mirror = ages.of_store(store, settings)
+    mirror, now = ages.of_store(store, settings), files.now()
     return {
         "study": name,
         "counts": counts,
         "supervisor": None if held is None else held.as_json(),
-        "jobs": [view.as_json(row, blocked, restraints.of_study(limits)) for row in rows],
+        "jobs": [
+            {**view.as_json(row, blocked, restraints.of_study(limits)), "gpu_idle_seconds": _idle(row, now)}
+            for row in rows
+        ],
         **({"resume": resuming.counted(sealed)} if sealed else {}),
         "room": room.look(store.root, settings.store.quota).as_json(),
-        "mirror": None if mirror is None else mirror.as_json(files.now()),
+        "mirror": None if mirror is None else mirror.as_json(now),
     }
+
+
+def _idle(row: StatusRow, now: datetime) -> Sequence[float] | None:
+    """For how long each GPU of a running job has been idle; None where nobody knows."""
+    return idle.seconds(idle.told(row.usage), now) if row.state == JobState.RUNNING else None
 
 
 def _section(
@@ -213,8 +223,11 @@ def _section(
 ) -> view.Section:
     lines = []
     for row in rows:
-        fresh = running_progress(store, row, now) if state is JobState.RUNNING else None
+        runs = state is JobState.RUNNING
+        fresh = running_progress(store, row, now) if runs else None
         lines.append(view.line(row, blocked, fresh))
+        if runs:
+            lines[-1] = replace(lines[-1], idle=idle.sentence(idle.told(row.usage), now))
     return view.Section(state=state, lines=tuple(lines), n=n)
 
 

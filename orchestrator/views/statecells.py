@@ -62,8 +62,11 @@ def running(job: JobLine, view: StatusView) -> list[Cell]:
     remark = code(job) or ("loading" if progress is None else "")
     if job.phase == "suspended":
         return [epoch(job), accuracy(job), "", "", tries(job), job.node or "", "suspended: it does not run"]
+    if job.idle:
+        remark = f"{job.idle}; {remark}" if remark else job.idle
     if progress and progress.late:
-        remark, left = f"no epoch for {short(progress.silent_seconds)}", ""
+        late = f"no epoch for {short(progress.silent_seconds)}"
+        remark, left = f"{late}; {job.idle}" if job.idle else late, ""
     return [epoch(job), accuracy(job), rate, left, tries(job), job.node or "", remark]
 
 

@@ -89,6 +89,8 @@ class JobLine:
     """Numbers that were declared, and that the finished job did not give."""
     behind: int | None = None
     """The canary that it waits for."""
+    idle: str = ""
+    """That its GPUs do nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("orchestrator/comparison",),
     ("orchestrator/supervision", "orchestrator/figures", "orchestrator/tracking"),
     ("orchestrator/submitting", "orchestrator/views", "orchestrator/report"),
-    ("orchestrator/upkeep", "orchestrator/claims", "orchestrator/rehearsal"),
+    ("orchestrator/upkeep", "orchestrator/claims", "orchestrator/rehearsal", "orchestrator/usage"),
     ("orchestrator/cli",),
 )
 """From the ground up: a room imports rooms of lower floors only, so rooms of one floor know nothing of each other."""
