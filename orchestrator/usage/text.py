@@ -103,7 +103,7 @@ def _cells(one: Total) -> list[Cell]:
         short(one.time / SECOND),
         hours(one.cpu),
         _percent(one.cpu_share),
-        hours(one.gpu) if one.gpu or not one.gpu_untold else "-",
+        _gpu_hours(one),
         _percent(one.gpu_share),
         _energy(one),
     ]
@@ -118,11 +118,18 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.0f} %"
 
 
+def _gpu_hours(one: Total) -> str:
+    """'≥' where nobody knows of a part of it whether it had its GPUs."""
+    if one.gpu_untold:
+        return f"≥ {hours(one.gpu)}" if one.gpu else "-"
+    return hours(one.gpu)
+
+
 def _energy(one: Total) -> str:
     """In kWh; '≥' where a part of it is not known."""
     if one.joules is None:
         return "-"
-    return f"{'≥ ' if one.energy_untold else ''}{one.joules / KWH:.2f} kWh"
+    return f"{'≥ ' if one.energy_untold or one.gpu_untold else ''}{one.joules / KWH:.2f} kWh"
 
 
 def as_json(found: Account) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """No false alarm in simulated histories, and every planted hang is found (hangs.py has what is simulated).
 
-ORCH_HISTORIES: how many (`make hangs`: 10,000).
+ORCH_HISTORIES: how many (`make hangs`: 10,000); ORCH_FIRST_HISTORY: the first one's seed (`make hangs FIRST=10000`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from jobs.rhythm import FEW_FLOOR_SECONDS, FLOOR_SECONDS, MOST_SECONDS
 from tests.simulation import hangs
 
 HISTORIES = int(os.environ.get("ORCH_HISTORIES", "300"))
+FIRST = int(os.environ.get("ORCH_FIRST_HISTORY", "0"))
+SEEDS = range(FIRST, FIRST + HISTORIES)
 
 
 def test_no_false_alarm() -> None:
     false = {}
-    for seed in range(HISTORIES):
+    for seed in SEEDS:
         one = hangs.history(seed)
         found = hangs.alarm(one, one.now)
         if found is not None:
@@ -29,7 +31,7 @@ def test_no_false_alarm() -> None:
 def test_every_planted_hang_is_found() -> None:
     missed, bounds, unknown = [], list[float](), 0
     known: Counter[str] = Counter()
-    for seed in range(HISTORIES):
+    for seed in SEEDS:
         one = hangs.history(seed)
         place, found = hangs.planted(one, seed)
         if not hangs.can_be_known(one, place):
@@ -42,8 +44,8 @@ def test_every_planted_hang_is_found() -> None:
     assert missed == []
     bounds.sort()
     print(
-        f"{HISTORIES} histories: {len(bounds)} planted hangs found ({dict(known)}), {unknown} planted before anything "
-        f"could be known; after {bounds[0] / 60:.0f} to {bounds[-1] / 3600:.0f} h of silence, "
+        f"{HISTORIES} histories from {FIRST} on: {len(bounds)} planted hangs found ({dict(known)}), {unknown} "
+        f"planted before anything could be known; after {bounds[0] / 60:.0f} to {bounds[-1] / 3600:.0f} h of silence, "
         f"half of them within {bounds[len(bounds) // 2] / 3600:.1f} h"
     )
 
@@ -56,7 +58,7 @@ def test_all_families_are_there(family: str) -> None:
 def test_a_steady_program_is_found_soon() -> None:
     """What is steady and known is not waited for as long as what is not."""
     soon = []
-    for seed in range(HISTORIES):
+    for seed in SEEDS:
         one = hangs.history(seed)
         steady = one.program.family in ("regular", "printed") and one.program.evaluation == one.program.grows == 1.0
         if steady and one.known is not None and one.program.last_test == 0.0 and one.program.median < 300:
