@@ -1,6 +1,7 @@
 """A thread of the worker that reads now and then what its processes and GPUs use, and keeps it in `usage.json`.
 
-It costs a thousandth of a core at the most: each look waits for a thousand times the CPU time that the last one took.
+It costs a thousandth of a core at the most (benchmarks/bench_watching.py): each reading waits for so many times the CPU
+time that the last one took.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ TICK_SECONDS = 1.0
 SAMPLE_SECONDS = 15.0
 DUE_SECONDS = 300.0
 """Between two readings, and between two times that they are written, once an execution is old; earlier less."""
-COST = 1000
+COST = 1500
 LAST_SECONDS = 5.0
 """So long the last reading is waited for: a sick driver may never answer."""
 

@@ -1,11 +1,11 @@
-"""What executions used of their machines (0013_usage.sql)."""
+"""What executions used of their machines (0014_usage.sql)."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 
 
 def upgrade() -> None:
