@@ -27,7 +27,7 @@ TICK_SECONDS = 1.0
 SAMPLE_SECONDS = 15.0
 DUE_SECONDS = 300.0
 """Between two readings, and between two times that they are written, once an execution is old; earlier less."""
-COST = 1500
+COST = 2000
 LAST_SECONDS = 5.0
 """So long the last reading is waited for: a sick driver may never answer."""
 

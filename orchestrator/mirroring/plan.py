@@ -15,6 +15,7 @@ RECORDS = (
     "program.json",
     "metrics.jsonl",
     "alpha.jsonl",
+    "usage.json",
     "outcome.json",
 )
 """Of an execution: how it ended, its numbers and architectures."""

@@ -58,7 +58,7 @@ def until(run: Run, attempt: Try, following: Run | None, now: datetime) -> datet
     ends = [now]
     ends += [attempt.ended_at] if attempt.ended_at is not None else []
     ends += [following.started_at] if following is not None else []
-    if run.usage is not None:
+    if run.usage is not None and run.started_at < now:  # of another year no calendar may hold the end
         ends.append(run.started_at + timedelta(seconds=min(run.usage.sums.seconds + run.usage.due, 1e9)))
     return max(run.started_at, min(ends))
 

@@ -40,6 +40,8 @@ from jobs.records import (
 )
 from jobs.resources import InQueue, Resources
 from jobs.snapshots import KeptFile, KeptLink, Origin, Snapshot, tree_hash
+from jobs.usage import FILE as USAGE
+from jobs.usage import Curve, Sums, Usage, UsageFile
 from jobs.words import Cause, JobState
 from orchestrator.cli.main import run
 from orchestrator.settings import Settings
@@ -57,6 +59,7 @@ SHARED = 0.1
 LOOKS: tuple[tuple[str, ...], ...] = (
     ("status",), ("status", "--json"), ("status", "--all"), ("show", "{}"), ("show", "{}", "--json"), ("explain", "{}"),
     ("explain", "{}", "--json"), ("logs", "{}"), ("export",), ("table", "--by", "kind", "--metric", "acc"), ("nodes",),
+    ("usage",), ("usage", "--by", "lr", "--json"),
     ("clean", "--dry-run"), ("doctor",), ("diff", "{}", "now"), ("diff", "{}", "1", "--code"), ("run", "{}"),
     ("table", "--by", "code", "--metric", "acc"), ("show", "--filter", "seed<3"), ("explain", "--filter", "lr=0.1"),
 )  # fmt: skip
@@ -135,6 +138,10 @@ def template(root: Path) -> None:
         record_ = CheckpointRecord(step=3, bytes=1, sha256="00", history=tuple(lines))
         files.write_json(folder / "checkpoints" / "step-00000003.json", record_, durable=False)
         files.write_json(folder / FILE, Progress(step=2, digest="x"), durable=False)
+        half, whole = Sums(seconds=1.0, cpu_seconds=0.5), Sums(seconds=2.0, cpu_seconds=1.5)
+        used = Usage(sums=whole, kept=half, saved_step=2, memory_mb=50.0, due=16.0, at=filled.at)
+        curve = Curve(span=1.0, points=((0.5, 50.0, None, None, None), (1.0, 50.0, None, None, None)))
+        files.write_json(folder / USAGE, UsageFile(usage=used, curve=curve), durable=False)
         (folder / "stdout").write_text("hello\n")
         (folder / "stderr").write_text("Traceback (most recent call last):\nValueError: no\n")
         good = job > VICTIMS or job % 2 == 0

@@ -176,6 +176,12 @@ def test_a_gpu_that_four_share_counts_a_quarter_and_its_energy_is_unknown() -> N
     assert (piece.spent.gpu, piece.spent.gpu_busy, piece.spent.energy) == (25e6, 12.5e6, None)
 
 
+def test_an_execution_of_the_last_year_that_there_is_is_left_out_too() -> None:
+    one = replace(run(0, usage=used(1e9, due=1e9)), started_at=datetime(9998, 12, 31, tzinfo=UTC))
+    (left,) = pieces(history(JobState.RUNNING, tried(1, None, None, one)), NOW)
+    assert isinstance(left, LeftOut) and "the future" in left.why
+
+
 @pytest.mark.parametrize(
     ("began", "ended", "why"),
     [(0.0, -10.0, "before it began"), (0.0, 1e9, "the future"), (-1e9, 10.0, "before it was sent")],
