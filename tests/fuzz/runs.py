@@ -193,7 +193,7 @@ def kept_code(layout: Layout) -> Code:
 
 
 def shared(layout: Layout) -> list[Path]:
-    """Every file and folder that belongs to no one job; not those in whose place a link is refused (db/admission.py)."""
+    """Every file and folder of no one job; not those in whose place a link is refused (db/admission.py)."""
     refused = {layout.code / "software", layout.code / "origins"}
     below = {path for path in layout.code.rglob("*") if path.is_file() or path.is_dir()}
     return [*sorted(below - refused), layout.root / notifier.NAME]
