@@ -1,6 +1,7 @@
 """No false alarm in simulated histories, and every planted hang is found (hangs.py has what is simulated).
 
-ORCH_HISTORIES: how many (`make hangs`: 10,000); ORCH_FIRST_HISTORY: the first one's seed (`ORCH_FIRST_HISTORY=10000 make hangs`).
+ORCH_HISTORIES: how many (`make hangs`: 10,000); ORCH_FIRST_HISTORY: the first one's seed, for others than those that
+the rule was fitted on (`ORCH_FIRST_HISTORY=10000 make hangs`).
 """
 
 from __future__ import annotations
