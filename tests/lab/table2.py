@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.helpers.servers import NAMES, Servers, servers
+from tests.helpers.servers import NAMES, SHARED, USER, Servers, servers
 from tests.lab.user import LONG, QUICK, User
 
 FULL = bool(os.environ.get("ORCH_LAB_FULL"))
@@ -26,9 +26,8 @@ SMALL = (
     "readouts=2",
     "--checkpoint-every",
     "0",
-    "--mem",
-    "1G",
 )
+"""With the memory that orch asks for by itself: a search takes 1 GiB, and SLURM kills what takes more than it asked."""
 
 
 pytestmark = pytest.mark.timeout(1200)
@@ -42,16 +41,16 @@ def lab() -> Iterator[Servers]:
 
 def test_table2_with_a_power_cut_and_a_pulled_cable(lab: Servers) -> None:
     usagi = lab["usagi"]
-    mai = User(lab, at="kitsune")
+    mai = User(lab, at="kitsune", XDG_CACHE_HOME=f"{SHARED}/{USER}/cache")  # the data sets' arrays stay, as they should
     said = mai.orch("lab", "up", *NAMES, *QUICK, timeout=LONG)
     assert "usagi is its controller and tanuki is its backup" in said
 
     mai.slurm("scontrol", "update", "nodename=kitsune", "state=drain", "reason=first")
     waiting = mai.start("submit", *STUDY, *(() if FULL else SMALL), "--wait")
     (hurt, *_) = mai.until(lambda: mai.working_on("usagi", epochs=1, kind="search"), LONG, "a search on usagi")
-    mai.slurm("scontrol", "update", "nodename=kitsune", "state=resume")
     usagi.cut()
     mai.until(lambda: mai.controller() == 1, LONG, "the backup's taking over")
+    mai.slurm("scontrol", "update", "nodename=kitsune", "state=resume")
     usagi.boot()
     mai.orch("lab", "up", timeout=LONG)
     mai.until(lambda: mai.controller() == 0, LONG, "the controller's return")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from db import journal
+from db.entries import Ended
 from jobs.files import read_json, read_lines
 from jobs.layout import Layout
 from jobs.records import MetricLine, Outcome, Started
@@ -188,6 +190,12 @@ class User:
         parts += [
             f"{run.job} on {run.node} {run.started.at} {run.outcome and run.outcome.ending}"
             for run in self.runs()[-40:]
+        ]
+        parts += [
+            f"job {entry.job} attempt {entry.attempt}: {entry.decision} {entry.evidence}"
+            for number in journal.numbers(self.layout.journal)[0]
+            for entry in journal.read(journal.path_of(self.layout.journal, number))
+            if isinstance(entry, Ended)
         ]
         parts.append(self.slurm("squeue", "-a", "-t", "all", "-o", "%i %t %N %r %j"))
         parts.append(self.slurm("sinfo", "--Node", "--long"))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -47,6 +49,17 @@ class Servers:
         """A path of the shared folder, as servers name it, for this process: no cable is between. Not for SQLite."""
         return self.shelf.files / Path(path).relative_to(SHARED)
 
+    def keep(self, folder: str) -> None:
+        """Copy the users' folders and the logs of every server that is on to `folder`/TIME, for who must explain a run."""
+        if not folder:
+            return
+        place = Path(folder) / time.strftime("%H%M%S")
+        shutil.copytree(self.shelf.files, place / "shared", symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
+        for server in self:
+            for log in server.path("/tmp").glob("orch-lab-*/log/*") if server.on else ():
+                (place / server.name).mkdir(parents=True, exist_ok=True)
+                shutil.copy(log, place / server.name)
+
 
 @contextlib.contextmanager
 def servers(*names: str, megabytes: int = 512) -> Iterator[Servers]:
@@ -60,7 +73,11 @@ def servers(*names: str, megabytes: int = 512) -> Iterator[Servers]:
         assert not os.environ.get("ORCH_REQUIRE_SLURM"), line
         pytest.skip(line)
     room = Room()
+    made: list[Servers] = []
     try:
-        yield Servers(room, names or NAMES, megabytes)
+        made.append(Servers(room, names or NAMES, megabytes))
+        yield made[0]
     finally:
+        for lab in made:
+            lab.keep(os.environ.get("ORCH_LAB_KEEP", ""))
         room.close()

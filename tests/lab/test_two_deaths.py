@@ -1,0 +1,75 @@
+"""A lab of three servers loses one of them, and later its controller's network: every job ends well, once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.helpers.servers import NAMES, Servers, servers
+from tests.lab.user import LONG, QUICK, Run, User
+
+STEPS = 25
+WORK = f"""
+cd "$ORCH_CHECKPOINT_DIR"; n=$(cat step 2>/dev/null || echo 0); echo "from $n"
+while test $n -lt {STEPS}; do sleep 1; n=$((n+1)); echo $n >new; mv new step; done
+"""
+"""A program that costs nothing, and goes on from its last step."""
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture
+def lab() -> Iterator[Servers]:
+    with servers(megabytes=64) as made:
+        yield made
+
+
+def step(run: Run) -> int:
+    """How far that execution has come."""
+    try:
+        return int((run.folder / "checkpoints/step").read_text())
+    except FileNotFoundError:
+        return 0
+
+
+def began(run: Run) -> int:
+    """The step from which that execution went on."""
+    word = (run.folder / "stdout").read_text().splitlines()[0]
+    return int(word.removeprefix("from "))
+
+
+def test_a_power_cut_and_then_the_cable_of_the_controllers_host(lab: Servers) -> None:
+    usagi, kitsune = lab["usagi"], lab["kitsune"]
+    mai = User(lab, at="tanuki")
+    said = mai.orch("lab", "up", *NAMES, *QUICK, timeout=LONG)
+    assert "usagi is its controller and tanuki is its backup" in said
+
+    def on(host: str, steps: int) -> list[Run]:
+        return [run for run in mai.working_on(host) if step(run) >= steps]
+
+    whole_host = ("--cpus", str(os.cpu_count()), "--mem", "100M")
+    waiting = mai.start(
+        "submit", "command", "--seeds", "4", *whole_host, "--no-canary", "--wait", "--", "sh", "-c", WORK
+    )
+    (first,) = mai.until(lambda: on("kitsune", 3), LONG, "a job on kitsune")
+    kitsune.cut()
+    (second,) = mai.until(
+        lambda: [run for run in on("usagi", 3) if run.job in (first.job, 4)], LONG, "the next on usagi"
+    )
+    with usagi.pulled():
+        mai.until(lambda: mai.controller() == 1, LONG, "the backup's taking over")
+        mai.finish(waiting, timeout=LONG)
+    mai.check_each_once(4)
+    for hurt in (first, second):
+        runs = [run for run in mai.runs() if run.job == hurt.job]
+        after = runs[[run.folder for run in runs].index(hurt.folder) + 1]
+        assert after.node != hurt.node and began(after) >= 3, mai.story()
+
+    kitsune.boot()
+    mai.orch("lab", "up", timeout=LONG)
+    assert json.loads(mai.orch("lab", "status", "--json", timeout=LONG))["whole"], "the next death finds a backup"
+    mai.orch("lab", "down", timeout=LONG)
+    mai.check_down()
