@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,9 +114,31 @@ def choose(wanted: str) -> BackendName:
     """The backend that `auto` means here: SLURM where it is set up, but not inside an allocation. Raises BadInput."""
     if wanted == "auto":
         inside = "SLURM_JOB_ID" in os.environ
-        return BackendName.SLURM if slurm_is_here() and not inside else BackendName.LOCAL
-    if wanted not in tuple(BackendName):
+        chosen = BackendName.SLURM if slurm_is_here() and not inside else BackendName.LOCAL
+    elif wanted in tuple(BackendName):
+        chosen = BackendName(wanted)
+    else:
         raise BadInput(f"unknown backend '{wanted}': use auto, local or slurm")
-    if wanted == BackendName.SLURM and not slurm_is_here():
-        raise BadInput("this host is no SLURM client (no sbatch, or no slurm.conf): set SLURM_CONF, or --backend local")
-    return BackendName(wanted)
+    if chosen is BackendName.SLURM:
+        check_of_the_lab()
+        if not slurm_is_here():
+            raise BadInput(
+                "this host is no SLURM client (no sbatch, or no slurm.conf): set SLURM_CONF, or --backend local"
+            )
+    return chosen
+
+
+def check_of_the_lab() -> None:
+    """Raise BadInput where SLURM_CONF is a lab's and this host is none of it: its munge runs on its hosts alone."""
+    given = os.environ.get("SLURM_CONF")
+    if not given:
+        return
+    from slurm.lab.record import find
+
+    lab, here = find(Path(given).parent), socket.gethostname().partition(".")[0]
+    if lab is not None and all(here != one.hostname for one in lab.members):
+        names = ", ".join(one.name for one in lab.members)
+        raise BadInput(
+            f"this host, {here}, is none of the lab's ({names}): type it on one of them, take it in with "
+            f"`orch lab add {here}`, or --backend local"
+        )

@@ -34,9 +34,19 @@ def end_strays(root: str, known: Collection[str], commands: Commands | None = No
                 if row.name.startswith(TOKEN) and row.name not in known and states.phase_of_row(row) is not Phase.ENDED
             }
         )
-        mine = [job for job in unknown if of_folder(ask.ask(["scontrol", "-o", "show", "job", job]), root)]
+        mine = [job for job in unknown if of_folder(_shown(job, ask), root)]
         for some in chunks(mine):
             ask.ask(["scancel", *some])
     except CommandFailed:
         return ()
     return tuple(mine)
+
+
+def _shown(job: str, ask: Commands) -> str:
+    """What scontrol says of a job, '' of one that has left meanwhile. Raises CommandFailed where SLURM is silent."""
+    try:
+        return ask.ask(["scontrol", "-o", "show", "job", job])
+    except CommandFailed as error:
+        if error.code is None or "Invalid job id" not in error.text:
+            raise
+        return ""

@@ -12,8 +12,9 @@ from slurm.lab import sockets
 from slurm.lab.record import Lab, Member
 
 CONNECT_S = 2.0
-STALE_S = 40.0
-"""slurmctld writes its heartbeat every quarter of SlurmctldTimeout, and its backup waits for that time."""
+LATE_S = 10.0
+"""slurmctld writes its heartbeat every quarter of SlurmctldTimeout, its backup waits for that time, and a busy host is
+late by so much more."""
 _HEARTBEAT = struct.Struct("!QQ")
 """Seconds since 1970 and the number of the writing controller (slurmctld/heartbeat.c)."""
 
@@ -69,7 +70,7 @@ def judge(lab: Lab, alive: tuple[bool, ...], beat: Heartbeat | None) -> str:
     """The sentence for a first controller that cannot be reached. Pure."""
     members = lab.controllers()
     first = members[0].name
-    fresh = beat is not None and beat.age_s <= STALE_S
+    fresh = beat is not None and beat.age_s <= lab.controller_timeout_s + LATE_S
     if beat is not None and fresh and beat.controller == 0:
         since = f"it wrote its heartbeat into the shared folder {beat.age_s:.0f} s ago"
         standby = f", so that the backup on {members[1].name} stays in standby" if len(members) > 1 else ""
@@ -86,6 +87,7 @@ def judge(lab: Lab, alive: tuple[bool, ...], beat: Heartbeat | None) -> str:
     if beat is not None and fresh:
         return ""  # the backup is in charge
     return (
-        f"the lab's controller on {first} is gone, and the backup on {members[1].name} takes over within a minute; "
+        f"the lab's controller on {first} is gone, and the backup on {members[1].name} takes over within "
+        f"{2 * lab.controller_timeout_s} s; "
         f"`orch lab up` starts it again once {first} is back"
     )

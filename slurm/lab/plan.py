@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from slurm.lab import configuration
 from slurm.lab.gpulist import kind
 from slurm.lab.hosts import Look, node_name
-from slurm.lab.record import Lab, Member
+from slurm.lab.record import CONTROLLER_TIMEOUT_S, Lab, Member
 
 RESERVE = 0.05
 """Of a host's memory, for those who are logged in there."""
@@ -60,7 +60,7 @@ def slurm_conf(lab: Lab) -> str:
         "SlurmdPort": lab.port + 1,
         # Times of people's own hosts: busy, now and then away for a moment.
         "SlurmdTimeout": 60,
-        "SlurmctldTimeout": 30,
+        "SlurmctldTimeout": CONTROLLER_TIMEOUT_S,
         "MessageTimeout": 10,
         "KillWait": 30,
         "UnkillableStepTimeout": 60,

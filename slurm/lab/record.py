@@ -16,6 +16,8 @@ FORMAT = 1
 PORTS = 2
 """slurmctld's, and behind it slurmd's: the same on every host."""
 CONTROLLERS = 2
+CONTROLLER_TIMEOUT_S = 30
+"""SlurmctldTimeout, unless a person set another: people's own hosts are busy, now and then away for a moment."""
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +59,13 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
         """The controller and its backup: the first hosts of the newest SLURM, since one older reads no newer state."""
         newest = max(self.members, key=lambda one: (release(one.slurm), one.slurm)).slurm
         return tuple(one for one in self.members if one.slurm == newest)[:CONTROLLERS]
+
+    @property
+    def controller_timeout_s(self) -> int:
+        """After so many seconds without its heartbeat a controller's place is taken by its backup."""
+        values = {key.lower(): str(value) for key, value in self.extra.items()}
+        said = values.get("slurmctldtimeout", "")
+        return int(said) if said.isascii() and said.isdecimal() else CONTROLLER_TIMEOUT_S
 
     def member(self, name: str) -> Member:
         """The host of that name. Raises ClusterError."""

@@ -8,12 +8,13 @@ import struct
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from slurm.lab import record
 from slurm.lab.record import Lab, Member
 from tests.helpers.filled import Filled
-from tests.helpers.look import Orch
+from tests.helpers.look import Orch, Said
 
 FIRST, SECOND = "127.0.0.41", "127.0.0.42"
 
@@ -68,6 +69,28 @@ def test_a_backup_that_has_taken_over_is_no_trouble(orch: Orch, lab: Lab) -> Non
     with socket.create_server((SECOND, lab.port)):
         for words in (("status",), ("explain", "1")):
             assert "controller" not in orch(*words).out
+
+
+def test_a_submit_on_a_host_that_is_none_of_the_labs(
+    orch: Orch, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.slurm_conf.write_text("")
+    sbatch = tmp_path / "bin/sbatch"
+    sbatch.parent.mkdir()
+    sbatch.touch(0o755)
+    monkeypatch.setenv("PATH", f"{sbatch.parent}{os.pathsep}{os.environ['PATH']}")
+    here = socket.gethostname().partition(".")[0]
+
+    def submit(*words: str) -> Said:
+        return orch("submit", "command", "--no-start", "--code", "live", "--json", *words, "--", "true")
+
+    for words in ((), ("--backend", "slurm")):
+        said = submit(*words).refused()
+        assert said.startswith(f"this host, {here}, is none of the lab's (usagi, tanuki)") and "`orch lab add" in said
+    assert submit("--backend", "local").json()["created"] == [2]
+    ours = msgspec.structs.replace(lab.members[0], hostname=here)
+    record.save(msgspec.structs.replace(lab, members=(ours, lab.members[1])))
+    assert submit("--seed-list", "1").json()["created"] == [3]
 
 
 def test_no_controller_at_all(orch: Orch, lab: Lab) -> None:

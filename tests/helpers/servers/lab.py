@@ -50,7 +50,7 @@ class Servers:
         return self.shelf.files / Path(path).relative_to(SHARED)
 
     def keep(self, folder: str) -> None:
-        """Copy the users' folders and the logs of every server that is on to `folder`/TIME, for who must explain a run."""
+        """Copy the users' folders and the logs of the servers that are on to `folder`/TIME, to explain a run by."""
         if not folder:
             return
         place = Path(folder) / time.strftime("%H%M%S")

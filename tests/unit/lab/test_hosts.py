@@ -276,11 +276,22 @@ def test_who_controls_the_lab() -> None:
     cut = controllers.judge(lab, (False, True), Heartbeat(0, 3.0))
     assert "usagi is cut off" in cut and "tanuki stays in standby" in cut and "3 s ago" in cut
     assert controllers.judge(lab, (False, True), Heartbeat(1, 3.0)) == ""
-    assert "takes over within a minute" in controllers.judge(lab, (False, True), Heartbeat(0, 300.0))
+    assert "takes over within 60 s" in controllers.judge(lab, (False, True), Heartbeat(0, 300.0))
     assert "nor its backup on tanuki: `orch lab up`" in controllers.judge(lab, (False, False), None)
     alone = a_lab(usagi=THREE["usagi"])
     assert "cut off" in controllers.judge(alone, (False,), Heartbeat(0, 1.0))
     assert "cannot be reached: `orch lab up`" in controllers.judge(alone, (False,), None)
+
+
+def test_how_old_a_heartbeat_may_be_follows_the_time_that_a_person_set() -> None:
+    """SLURM writes one every quarter of it."""
+    for extra, fresh, stale in (({}, 39.0, 41.0), ({"slurmctldtimeout": "120"}, 119.0, 131.0)):
+        lab = msgspec.structs.replace(a_lab(**THREE), extra=extra)
+        assert "cut off" in controllers.judge(lab, (False, True), Heartbeat(0, fresh))
+        assert "takes over" in controllers.judge(lab, (False, True), Heartbeat(0, stale))
+        assert f"SlurmctldTimeout={lab.controller_timeout_s}\n" in plan.slurm_conf(lab).replace(
+            "slurmctld", "Slurmctld"
+        )
 
 
 def test_a_heartbeat_says_which_controller_wrote_it() -> None:
