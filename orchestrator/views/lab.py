@@ -37,4 +37,5 @@ def _wrong(one: HostStanding) -> str:
     if one.error:
         return one.error
     missing = f"{' and '.join(one.missing)} not running" if one.missing else ""
-    return missing or one.reason
+    deaf = "slurmctld takes no connections: 'orch lab up' starts it anew" if one.deaf else ""
+    return missing or deaf or one.reason

@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from jobs.errors import OrchError
 from slurm.lab import orders, sockets, unpacking
 from slurm.lab.errors import ClusterError
@@ -52,8 +54,10 @@ class Here:
         self.station.start_munge()
         self.station.start_node(self.me.node)
         if self.is_controller:
-            self._end_deaf_controller()
+            if self.station.daemons.get(CONTROLLER) is not None and not self._hears():
+                self.station.daemons.kill([CONTROLLER])
             self.station.start_controller()
+            self._hears()
         if len(before) < 2 + self.is_controller:
             time.sleep(STAYS_S)
         running = self.running()
@@ -78,9 +82,9 @@ class Here:
 
     def state(self) -> Answer:
         """Which of its daemons run, and what SLURM's command says that was asked for."""
-        running = self.running()
+        known = self._as_it_is()
         if not self.order.command:
-            return Answer(running=running)
+            return known
         program, *rest = self.order.command
         try:
             done = subprocess.run(
@@ -92,13 +96,14 @@ class Here:
                 timeout=25,
             )
         except subprocess.TimeoutExpired:
-            return Answer(running=running, code=124, text=f"{program} did not answer within 25 s")
-        return Answer(running=running, code=done.returncode, text=done.stdout if not done.returncode else done.stderr)
+            return msgspec.structs.replace(known, code=124, text=f"{program} did not answer within 25 s")
+        text = done.stdout if not done.returncode else done.stderr
+        return msgspec.structs.replace(known, code=done.returncode, text=text)
 
     def reach(self) -> Answer:
         """Which of the targets nobody answers at, from here."""
         missed = [name for name, address, port in self.order.targets if not sockets.listens(port, address, 3.0)]
-        return Answer(running=self.running(), unreached=tuple(missed))
+        return msgspec.structs.replace(self._as_it_is(), unreached=tuple(missed))
 
     def logs(self) -> Answer:
         """The end of a daemon's log."""
@@ -115,18 +120,22 @@ class Here:
         found = self.station.daemons.running()
         return tuple(name for name in _DAEMONS if (self.me.node if name == NODE else name) in found)
 
-    def _end_deaf_controller(self) -> None:
-        """One that runs and takes no connections never will again.
+    def _as_it_is(self) -> Answer:
+        running = self.running()
+        return Answer(running=running, deaf=CONTROLLER in running and not sockets.listens(self.lab.port))
+
+    def _hears(self) -> bool:
+        """Whether its controller takes connections, waiting for as long as a start may take: else it never will again.
 
         SLURM's backup may hang so when the controller is back that it stood in for (seen with 22.05, after a pulled
         cable: "backup not completely done relinquishing control"), and would stand in for nobody any more.
         """
         end = time.monotonic() + DEAF_S
-        while self.station.daemons.get(CONTROLLER) is not None and not sockets.listens(self.lab.port):
-            if time.monotonic() > end:
-                self.station.daemons.kill([CONTROLLER])
-                return
+        while not sockets.listens(self.lab.port):
+            if self.station.daemons.get(CONTROLLER) is None or time.monotonic() > end:
+                return False
             time.sleep(0.5)
+        return True
 
     def _prepare(self) -> None:
         """The folder on this host's own disk, which nobody else may enter."""

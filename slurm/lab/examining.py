@@ -16,6 +16,10 @@ from slurm.lab.remote import Unreachable
 from slurm.lab.station import CONTROLLER, MUNGE
 
 LARGE_OFFSET_S = 5.0
+_DEAF = (
+    "slurmctld of {} runs and takes no connections, as SLURM's backup may after it gave the lab back: `orch lab up` "
+    "starts it anew"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +88,9 @@ def _daemons(lab: Lab, silent: set[str]) -> list[Checked]:
             what = f"{' and '.join(missing)} of {name}"
             problem = f"{what} does not run: `orch lab up` starts it, and `orch lab logs {name}` tells why"
             told.append(Checked(subject=name, text="", problem=problem))
+        if answer.deaf:
+            down.add(f"{CONTROLLER} of {name}")
+            told.append(Checked(subject=name, text="", problem=_DEAF.format(name)))
     for name, answer in answers.items():
         if unreached := [one for one in answer.unreached if one not in down and one.rpartition(" ")[2] not in silent]:
             ports = f"{lab.port} and {lab.port + 1}"

@@ -50,6 +50,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     running: tuple[str, ...] = ()
     """Daemons that run, by their names here: munged, slurmctld, slurmd."""
+    deaf: bool = False
+    """Whether its slurmctld runs and takes no connections: one that has just begun may not take any yet."""
     unreached: tuple[str, ...] = ()
     text: str = ""
     code: int = 0

@@ -30,12 +30,14 @@ class HostStanding:
     state: str = ""
     """In sinfo's words; '' where nobody says."""
     reason: str = ""
+    deaf: bool = False
+    """Whether its slurmctld runs and takes no connections."""
     error: str = ""
     """Why it does not answer us."""
 
     @property
     def whole(self) -> bool:
-        return not self.error and not self.missing and not away(self.state or "unknown")
+        return not self.error and not self.missing and not self.deaf and not away(self.state or "unknown")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,7 @@ def standing(lab: Lab) -> Standing:
                 missing=tuple(name for name in wanted if name not in running),
                 state=state,
                 reason="" if reason == "none" else reason,
+                deaf=not isinstance(answer, ClusterError) and answer.deaf,
                 error=str(answer) if isinstance(answer, ClusterError) else "",
             )
         )

@@ -10,8 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pytest
-
 from tests.helpers.servers.etc import USERS, make_keys
 from tests.helpers.servers.room import BASE, Room, why_not
 from tests.helpers.servers.server import SHARED, Server
@@ -65,13 +63,9 @@ class Servers:
 def servers(*names: str, megabytes: int = 512) -> Iterator[Servers]:
     """Pretend servers (NAMES unless named), whose shared folder holds `megabytes` MiB of this machine's memory.
 
-    Left out, in one line, where this user may have none, unless ORCH_REQUIRE_SLURM is set.
+    Where this user may have none (`why_not`), that is an error.
     """
-    why = why_not()
-    if why:
-        line = f"!!! pretend servers were NOT tried: {why}"
-        assert not os.environ.get("ORCH_REQUIRE_SLURM"), line
-        pytest.skip(line)
+    assert not (why := why_not()), why
     room = Room()
     made: list[Servers] = []
     try:

@@ -196,14 +196,25 @@ def test_bad_commands_end_with_2_and_one_sentence(
     assert (said.out, said.err.count("\n")) == ("", 1)
 
 
+NO_SLURM = "import slurm.testcluster as t; t.missing_packages = lambda: ['munge']"
+NO_ROOT = "import tests.helpers.servers.room as t; t.why_not = lambda: 'that needs root'"
+
+
 @pytest.mark.parametrize(("require", "code"), [("0", 0), ("1", 4)])
-def test_without_slurm_its_tests_are_skipped_loudly_or_refused(require: str, code: int, tmp_path: Path) -> None:
-    (tmp_path / "without_slurm.py").write_text(
-        "import slurm.testcluster as t\nt.missing_packages = lambda: ['munge']\n"
-    )
+@pytest.mark.parametrize(
+    ("without", "tests", "words"),
+    [
+        (NO_SLURM, "tests/slurm/test_testcluster.py", "apt-get install -y --no-install-recommends munge"),
+        (NO_ROOT, "tests/lab/test_servers.py", "tests on pretend servers were NOT RUN: that needs root"),
+    ],
+)
+def test_what_this_host_cannot_run_is_skipped_loudly_or_refused(
+    without: str, tests: str, words: str, require: str, code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "poor_host.py").write_text(without)
     source = Path(__file__).parents[3]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "without_slurm", "tests/slurm/test_testcluster.py", "-k", "gpus"],
+        [sys.executable, "-m", "pytest", "-p", "poor_host", tests, "-k", "gpus or ssh"],
         cwd=source,
         env=dict(os.environ) | {"ORCH_REQUIRE_SLURM": require, "PYTHONPATH": f"{tmp_path}{os.pathsep}{source}"},
         capture_output=True,
@@ -214,4 +225,4 @@ def test_without_slurm_its_tests_are_skipped_loudly_or_refused(require: str, cod
     assert done.returncode == code, said
     lines = [line for line in said.splitlines() if "NOT RUN" in line]
     assert len(lines) == 1
-    assert "apt-get install -y --no-install-recommends munge" in lines[0]
+    assert words in lines[0]
