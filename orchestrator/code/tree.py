@@ -25,6 +25,8 @@ IGNORE_FILE = ".orchignore"
 NEVER = frozenset({".orch", ".git", "__pycache__"})
 """Neither code nor data of a program: never taken, never linked to."""
 NEVER_SUFFIX = ".pyc"
+LAB = ("munge.key", "lab.json")
+"""In the folder of an `orch lab`, wherever a person put it: its key, queue and unpacked SLURM are nobody's code."""
 GIT_SECONDS = 60.0
 BIG_FOLDERS = 5
 
@@ -135,6 +137,10 @@ def _never(path: str) -> bool:
     return path.endswith(NEVER_SUFFIX) or not NEVER.isdisjoint(path.split("/"))
 
 
+def _is_lab(folder: Path) -> bool:
+    return all(os.access(folder / name, os.F_OK) for name in LAB)
+
+
 def _add(tree: Tree, path: str, ignored: _Ignored, store: Path) -> os.stat_result | None:
     """Take one path as what it is; the stat of a folder is returned, for the caller to go on with."""
     full = tree.root / path
@@ -145,6 +151,8 @@ def _add(tree: Tree, path: str, ignored: _Ignored, store: Path) -> os.stat_resul
     except (FileNotFoundError, NotADirectoryError):
         return None  # tracked and deleted, or gone since it was listed
     is_folder = stat.S_ISDIR(found.st_mode)
+    if is_folder and _is_lab(full):
+        return None
     if (left := ignored.entry(path, is_folder=is_folder)) is not None:
         tree.outside.append(left)
     elif stat.S_ISLNK(found.st_mode):
@@ -160,8 +168,10 @@ def _look_by_git(tree: Tree, prefix: str, ignored: _Ignored, store: Path) -> Non
     here = tree.root / prefix
     for option in ("--cached", "--others"):
         before = len(tree.files) + len(tree.links)
-        for path in _listed(here, option):
-            path = path.rstrip("/")
+        listed = list(_listed(here, option))
+        keys = (path.removesuffix(LAB[0]) for path in listed if path.endswith(f"/{LAB[0]}"))
+        labs = tuple(folder for folder in keys if _is_lab(here / folder))
+        for path in (path.rstrip("/") for path in listed if not path.startswith(labs)):
             if _add(tree, prefix + path, ignored, store) is not None:  # a submodule, or a repository inside this one
                 inner = f"{prefix}{path}/"
                 if (tree.root / inner / ".git").exists():
@@ -170,7 +180,7 @@ def _look_by_git(tree: Tree, prefix: str, ignored: _Ignored, store: Path) -> Non
             tree.dirty = True
     for path in _listed(here, "--others", "--ignored", "--directory"):
         name = prefix + path.rstrip("/")
-        if not _never(name) and tree.root / name != store:
+        if not _never(name) and tree.root / name != store and not _is_lab(tree.root / name):
             tree.outside.append(name)
 
 
@@ -186,7 +196,7 @@ def _empty(tree: Tree, store: Path) -> list[str]:
                 path = prefix + entry.name
                 if path in outside or _never(path) or not entry.is_dir(follow_symlinks=False):
                     continue
-                if tree.root / path == store or path in tree.links:
+                if tree.root / path == store or path in tree.links or _is_lab(tree.root / path):
                     continue
                 waiting.append(f"{path}/")
                 if path not in used:

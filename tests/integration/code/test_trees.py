@@ -76,6 +76,29 @@ def test_empty_folders_are_there_to_be_written_to(tmp_path: Path, with_git: bool
     assert list(project.folder.joinpath("out/deep").iterdir()) == []
 
 
+@pytest.mark.parametrize("ignore", ["", "our-lab/\n"])
+@pytest.mark.parametrize("with_git", [True, False])
+def test_the_folder_of_a_lab_is_nobodys_code(tmp_path: Path, with_git: bool, ignore: str) -> None:
+    """Of a host without SLURM it holds all of it unpacked, and everywhere the key of the lab."""
+    project = Project(tmp_path / "p", with_git=with_git)
+    project.file("train.py", "1")
+    project.file(".gitignore", ignore)
+    if with_git:
+        git(project.folder, "add", ".")
+        git(project.folder, "commit", "-qm", "one")
+    for name in ("munge.key", "lab.json", "packages/debian-12/usr/bin/sbatch", "state/heartbeat"):
+        project.file(f"tools/our-lab/{name}", "1")
+    project.file("tools/munge.key", "of a program that has one too")
+    if with_git:
+        git(project.folder, "add", "tools/munge.key")
+        git(project.folder, "commit", "-qm", "two")
+    taken = project.take()
+    tree = look(project.folder, Limits(), project.folder / ".orch")
+    assert set(tree.files) == {".gitignore", "train.py", "tools/munge.key"}
+    assert taken.origin.folders == taken.origin.outside == () and not taken.dirty
+    assert list(project.tree(taken).home.glob("**/lab.json")) == []
+
+
 def test_other_paths_into_the_tree_are_redirected(tmp_path: Path) -> None:
     """A folder behind a link, and the project's place before it was moved: the program ran from the live folder."""
     project = Project(tmp_path / "real/p", with_git=False)
