@@ -12,7 +12,8 @@ from slurm.lab.record import Lab
 
 NODES_S = 90.0
 """How long nodes may take to answer."""
-POLL_S = 0.5
+POLL_S, SELDOM_S = 0.5, 3.0
+"""Between two questions, each an ssh: at first, and where nodes take their time, as after a reboot."""
 _AWAY = ("down", "unknown", "inval", "future")
 Watch = Callable[[str], None]
 
@@ -20,7 +21,7 @@ Watch = Callable[[str], None]
 def wait(lab: Lab, names: Sequence[str], watch: Watch) -> None:
     """Return when all nodes of these hosts answer."""
     wanted = {one.node: one.name for one in lab.members if one.name in names}
-    end, left, last = time.monotonic() + NODES_S, len(wanted) + 1, ""
+    end, left, last, pause = time.monotonic() + NODES_S, len(wanted) + 1, "", POLL_S
     missing = dict(wanted)
     while True:
         try:
@@ -39,7 +40,8 @@ def wait(lab: Lab, names: Sequence[str], watch: Watch) -> None:
                 f"{', '.join(missing.values())} did not answer within {NODES_S:.0f} s ({last[:200]}): "
                 "`orch lab doctor` looks at ports, clocks and the shared folder"
             )
-        time.sleep(POLL_S)
+        time.sleep(pause)
+        pause = min(pause * 1.5, SELDOM_S)
 
 
 SINFO = ("sinfo", "--Node", "--noheader", "--format=%N|%T|%E")

@@ -72,5 +72,4 @@ def test_table2_with_a_power_cut_and_a_pulled_cable(lab: Servers) -> None:
 
     mai.orch("lab", "up", timeout=LONG)
     assert json.loads(mai.orch("lab", "status", "--json", timeout=LONG))["whole"], "the next death finds a backup"
-    mai.orch("lab", "down", timeout=LONG)
-    mai.check_down()
+    mai.down()

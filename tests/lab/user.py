@@ -174,6 +174,15 @@ class User:
         times = "SELECT max(n) FROM (SELECT count(*) AS n FROM event WHERE after = 'succeeded' GROUP BY job_id)"
         assert self.query(times) == [[1]]
 
+    def down(self, *words: str) -> None:
+        """`orch lab down WORDS` once the supervisor has left, which is none of the lab's: nothing is left of it."""
+        self.until(lambda: not self._supervised(), LONG, "the supervisor's leaving")
+        self.orch("lab", "down", *words, timeout=LONG)
+        self.check_down()
+
+    def _supervised(self) -> bool:
+        return any("orchestrator.supervision" in words for words in self.at.processes_of(self.name).values())
+
     def check_down(self) -> None:
         """Nothing of the lab runs on any server that is on, and nothing lies outside its folder."""
         on = [server for server in self.lab if server.on]
