@@ -10,7 +10,7 @@ from slurm.lab import record
 from tests.helpers.servers import NAMES, Servers, servers
 from tests.lab.user import LONG, QUICK, Run, User
 
-STEPS = 20
+STEPS = 14
 WORK = f"""
 cd "$ORCH_CHECKPOINT_DIR"; n=$(cat step 2>/dev/null || echo 0); echo "from $n"
 while test $n -lt {STEPS}; do sleep 1; n=$((n+1)); echo $n >new; mv new step; done
