@@ -45,12 +45,12 @@ def test_table2_with_a_power_cut_and_a_pulled_cable(lab: Servers) -> None:
     said = mai.orch("lab", "up", *NAMES, *QUICK, timeout=LONG)
     assert "usagi is its controller and tanuki is its backup" in said
 
-    mai.slurm("scontrol", "update", "nodename=kitsune", "state=drain", "reason=first")
+    mai.drain("kitsune")
     waiting = mai.start("submit", *STUDY, *(() if FULL else SMALL), "--wait")
     (hurt, *_) = mai.until(lambda: mai.working_on("usagi", epochs=1, kind="search"), LONG, "a search on usagi")
     usagi.cut()
     mai.until(lambda: mai.controller() == 1, LONG, "the backup's taking over")
-    mai.slurm("scontrol", "update", "nodename=kitsune", "state=resume")
+    mai.resume("kitsune")
     usagi.boot()
     mai.orch("lab", "up", timeout=LONG)
     mai.until(lambda: mai.controller() == 0, LONG, "the controller's return")

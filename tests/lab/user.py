@@ -112,6 +112,23 @@ class User:
         limited = ("timeout", "--kill-after=1", "10", *words)
         return self.at.run(*limited, user=self.name, cwd=self.folder, extra=given, code=None, timeout=30)
 
+    def drain(self, node: str) -> None:
+        """No more jobs for that node."""
+        self.slurm("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
+        assert self._state(node).startswith("drain"), self.story()
+
+    def resume(self, node: str) -> None:
+        """Jobs for that node again, whoever controls the lab by now."""
+
+        def resumed() -> bool:
+            self.slurm("scontrol", "update", f"nodename={node}", "state=resume")
+            return self._state(node) in ("idle", "mixed", "allocated", "completing")
+
+        self.until(resumed, LONG, f"the return of {node}")
+
+    def _state(self, node: str) -> str:
+        return self.slurm("sinfo", "--noheader", f"--nodes={node}", "--format=%T").strip()
+
     # ---- looking
 
     def until(self, ready: Callable[[], Any], timeout: float, what: str) -> Any:
@@ -176,12 +193,17 @@ class User:
 
     def down(self, *words: str) -> None:
         """`orch lab down WORDS` once the supervisor has left, which is none of the lab's: nothing is left of it."""
-        self.until(lambda: not self._supervised(), LONG, "the supervisor's leaving")
+        self.rest()
         self.orch("lab", "down", *words, timeout=LONG)
         self.check_down()
 
-    def _supervised(self) -> bool:
-        return any("orchestrator.supervision" in words for words in self.at.processes_of(self.name).values())
+    def rest(self) -> None:
+        """Until no supervisor runs on the user's server."""
+
+        def nobody() -> bool:
+            return not any("orchestrator.supervision" in one for one in self.at.processes_of(self.name).values())
+
+        self.until(nobody, LONG, "the supervisor's leaving")
 
     def check_down(self) -> None:
         """Nothing of the lab runs on any server that is on, and nothing lies outside its folder."""
