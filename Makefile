@@ -9,7 +9,7 @@ DATA_PACKAGES := dataset-fashion-mnist
 FONT_PACKAGES := fonts-ipafont-gothic
 SERVER_PACKAGES := iproute2 openssh-server openssh-client glusterfs-client faketime rsync
 
-.PHONY: install constraints demo test test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm hangs zoo foreign foreign-readers chaos lab-chaos mirror-runs mutants packages clean
+.PHONY: install constraints demo test test-commands test-clusters cold test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm hangs zoo foreign foreign-readers chaos lab-chaos mirror-runs mutants packages clean
 
 install: $(VENV)/installed
 
@@ -58,11 +58,21 @@ packages:
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(FONT_PACKAGES) >/dev/null; \
 	  else echo "!!! figures in Japanese will NOT be drawn. Get a font with: sudo apt-get install -y $(FONT_PACKAGES)"; fi; fi
 
-# Two at once where tests wait or compute alone; the SLURM tests share one cluster, so they go one by one.
+# Two at once where tests wait or compute alone. The SLURM tests share one cluster, so they go one by one, beside the commands:
+# they wait most of their time.
 test: install packages
 	$(BIN)/pytest -n 2 --dist worksteal tests/simulation tests/fuzz tests/unit tests/integration
+	$(MAKE) --no-print-directory -j 2 --output-sync=target test-commands test-clusters
+
+test-commands:
 	$(BIN)/pytest -n 2 --dist worksteal tests/e2e tests/rehearse/test_command.py
+
+test-clusters:
 	$(BIN)/pytest tests/slurm tests/lab
+
+# Every command of tests/e2e as a new interpreter; make test forks most of them from one that has imported orch.
+cold: install packages
+	ORCH_TEST_COLD=1 $(BIN)/pytest -n 2 --dist worksteal tests/e2e
 
 test-fast: install
 	$(BIN)/pytest tests/unit

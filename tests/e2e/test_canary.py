@@ -50,8 +50,7 @@ def test_a_typo_costs_one_job_and_its_mending_lets_all_go(orch: Orch) -> None:
     assert "orch retry 1" in " ".join(orch("explain", "2").split())
     orch("supervise", "--until-idle", code=1)
     before = held_back(orch)
-    until(lambda: orch.supervisor() is None, "the supervisor's end")
-    orch("rebuild")
+    orch.rebuild()
     assert held_back(orch) == before, "a rebuild knows who waits for whom"
     orch("submit", "command", "--seeds", str(MANY), "--no-start", "--", PYTHON, "train.py", "{seed}")
     said = submit(orch, "train.py", "--seed-list", "90,91", "--no-start")

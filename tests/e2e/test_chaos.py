@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.cli import Orch, until
+from tests.helpers.cli import Orch
 from tests.helpers.people import PROGRAM, People
 
 MINUTES = float(os.environ.get("ORCH_CHAOS_MINUTES", "0.2"))
@@ -56,8 +56,7 @@ def test_minds_change_while_processes_die(orch: Orch) -> None:
     assert people.done and not (orch.folder / "twice").exists(), "two attempts of one job ran side by side"
     people.check()
     orch.check()
-    until(lambda: orch.supervisor() is None, "the supervisor's end")
-    orch("rebuild")
+    orch.rebuild()
     people.check()
 
 

@@ -107,7 +107,7 @@ def test_a_stray_file_between_the_folders_stops_nobody(orch: Orch) -> None:
     for name in ("5", ".nfs0001", ".DS_Store", "notes~"):
         (orch.layout.journal / name).write_bytes(b"\xff")
     assert orch.json("status")["counts"]["queued"] == 1
-    orch("rebuild")
+    orch.rebuild()
     assert orch.states() == ["queued"]
     (orch.layout.journal / "6").symlink_to(orch.folder)
     assert "6 is a symbolic link, not a folder that orch made" in orch.call("status").stderr

@@ -91,7 +91,7 @@ def test_a_host_that_is_declared_gone_and_comes_back_counts_once(orch: Orch, ser
     assert orch.states() == ["succeeded"] * 2
     assert [[one.number for one in orch.attempts(job)] for job in (1, 2)] == [[1, 2], [1, 2]]
     before = orch.json("status")["jobs"]
-    orch("rebuild")
+    orch.rebuild()
     assert [(one["id"], one["metrics"]) for one in orch.json("status")["jobs"]] == [
         (one["id"], one["metrics"]) for one in before
     ]

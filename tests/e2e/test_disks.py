@@ -66,7 +66,7 @@ orch = Orch(FOLDER)
 database = FOLDER / ".orch" / "orch.db"
 program = "import json, os; print('said'); json.dump({'acc': 93}, open(os.environ['ORCH_RESULT'], 'w'))"
 orch("submit", "command", "--seeds", "2", "--wait", "--", sys.executable, "-c", program)
-orch("supervise", "--until-idle")
+orch.rest()
 orch.environment["TMPDIR"] = "/tmp"  # else no Python ran without it
 
 

@@ -206,7 +206,7 @@ def test_pain_11_duplicate_attempts(orch: Orch) -> None:
     assert not any(alive(pid) for pid in orch.starts(0)), "the replacement has been ended"
     zombie(orch, 1, 2, 66.0)
     assert orch.json("status")["jobs"][0]["metrics"]["accuracy"] == 55
-    orch("rebuild")
+    orch.rebuild()
     assert orch.json("status")["jobs"][0]["metrics"]["accuracy"] == 55
     assert [(run.attempt, run.ending, run.superseded) for run in orch.executions(1)] == [
         (1, "success", False),

@@ -70,7 +70,7 @@ def test_a_guests_numbers_from_the_submit_to_the_table(orch: Orch) -> None:
     # What is finished keeps its terms and its numbers, and a rebuild gives both again.
     assert "changed" not in submit(orch, "--no-start", "--metric", ACC)
     before = orch.json("show", "1")["launching"]
-    orch("rebuild")
+    orch.rebuild()
     assert results(orch) == expected and orch.json("show", "1")["launching"] == before
 
 

@@ -33,7 +33,7 @@ def test_a_program_gets_names_that_are_not_utf8(orch: Orch) -> None:
     assert again["created"] == [] and len(again["existing"]) == 1
     for look in ("status", "show 1", "explain 1", "logs 1", "table --by seed --metric ok"):
         orch(*look.split())
-    orch("rebuild")
+    orch.rebuild()
     assert orch.json("show", "1")["result"]["metrics"] == {"ok": 1.0}
 
 

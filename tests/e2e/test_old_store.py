@@ -76,7 +76,7 @@ def test_it_opens_with_the_same_numbers_and_goes_on(orch: Orch) -> None:
 
 def test_it_is_rebuilt_from_its_folders(orch: Orch) -> None:
     (orch.folder / ".orch" / "orch.db").unlink()
-    orch("rebuild")
+    orch.rebuild()
     assert states(orch) == STATES
     assert rows(orch) == RANDOM
     assert accuracies(orch) == {"0.1": "80.7", "0.5": "81.5"}

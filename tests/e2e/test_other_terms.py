@@ -59,7 +59,7 @@ def test_a_running_job_is_stopped_and_goes_on_under_the_new_terms(counting: Orch
     first = orch.json("show", "1")["attempts"]
     assert "set --now" in first[0]["decision"] and first[1]["cause"] == "success"
     before = orch.rows("SELECT job_id, number, state, cause, decision FROM attempt ORDER BY 1, 2")
-    orch("rebuild")
+    orch.rebuild()
     assert orch.rows("SELECT job_id, number, state, cause, decision FROM attempt ORDER BY 1, 2") == before
 
 

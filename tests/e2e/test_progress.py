@@ -43,7 +43,7 @@ def test_a_program_that_saves_its_work_may_be_killed_any_number_of_times(orch: O
     assert orch.json("show", "1")["result"]["metrics"] == {"step": 42.0}
     before = stored(orch)
     orch.call("supervise", "--stop")
-    orch("rebuild")
+    orch.rebuild()
     assert stored(orch) == before
     orch.check()
 
@@ -78,5 +78,5 @@ def test_a_long_history_is_stored_whole_and_its_result_first(orch: Orch) -> None
     assert orch.rows("SELECT sum(doomed) FROM attempt") == [(0,)]
     before = stored(orch)
     orch.call("supervise", "--stop")
-    orch("rebuild")
+    orch.rebuild()
     assert stored(orch) == before

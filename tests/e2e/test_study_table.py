@@ -133,7 +133,7 @@ def test_a_table_as_the_file_lays_it_out(orch: Orch) -> None:
     orch("export", "--study", "mine", "--store", str(elsewhere), "--out", "again.jsonl")
     assert (orch.folder / "again.jsonl").read_text() == (orch.folder / "e.jsonl").read_text()
     orch.call("supervise", "--stop")  # where one is still there
-    orch("rebuild")
+    orch.rebuild()
     assert orch("table") == before
 
 

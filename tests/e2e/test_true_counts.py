@@ -133,7 +133,7 @@ def test_the_newest_number_counts_where_its_epoch_is_none(study: Orch, tmp_path:
     assert (row["epoch"], row["epochs"]) == (10, 10)
     assert "metric lines without an epoch" in study("show", str(jobs[0]))
     before = {epoch: table(study, "--epoch", epoch) for epoch in ("result", "last", "best")}
-    study("rebuild")
+    study.rebuild()
     assert {epoch: table(study, "--epoch", epoch) for epoch in before} == before
     study("export", "--out", str(tmp_path / "all.csv"))
     study("import", "--study", "again", str(tmp_path / "all.csv"))

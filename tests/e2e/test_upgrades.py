@@ -75,7 +75,7 @@ def test_a_cell_of_several_versions_of_torch_says_so(orch: Orch, tmp_path_factor
     split = orch.json("table", "--by", "code", "--metric", "value")["rows"]
     assert sorted(row["n"] for row in split) == [1, 2]
     assert orch.json("diff", "1", "3")["differences"]["versions"] == {"torch": ["99.1+cpu", "99.2"]}
-    orch("rebuild")
+    orch.rebuild()
     assert [row["n"] for row in orch.json("table", "--by", "code", "--metric", "value")["rows"]] == [
         row["n"] for row in split
     ]

@@ -249,7 +249,7 @@ def test_a_finished_job_runs_anew_and_its_old_number_is_in_no_table(orch: Orch) 
     assert values(orch) == {1: 5.0, 2: 2.0}
     assert table(orch)["rows"][0]["n"] == 2
     before = orch.json("show", "1")
-    orch("rebuild")
+    orch.rebuild()
     assert orch.json("show", "1")["result"] == before["result"] and orch.json("show", "1")["generation"] == 2
     (orch.folder / "train.py").write_text("raise SystemExit(3)")
     orch("retry", "--succeeded", "2", "--wait", code=1)
@@ -281,7 +281,7 @@ def test_a_dropped_result_is_in_no_table_and_still_counts_as_a_seed(orch: Orch) 
     assert [one["job"] for one in orch.json("explain", "--filter", "seed>0")] == [2, 3]
     assert "0 jobs" in submit(orch, "--seeds", "3", "--no-start")
     orch.call("supervise", "--stop")
-    orch("rebuild")
+    orch.rebuild()
     assert table(orch)["rows"][0]["n"] == 2
     orch("keep", "1-3", code=2)
     assert orch.json("keep", "--filter", "seed=1")["kept"] == [2]

@@ -23,6 +23,7 @@ from jobs.files import read_json
 from jobs.layout import Layout
 from jobs.records import Started
 from tests.helpers.story import tells
+from tests.helpers.zygote import Run, zygote
 
 T = TypeVar("T")
 MARK = "ORCH_TEST_MARK"
@@ -87,12 +88,17 @@ class Orch:
 
     def call(self, *arguments: str, timeout: float = 90, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, whatever that is."""
-        process = self.popen(*arguments, **options)
+        folder, environment = options.get("cwd", self.folder), options.get("env", self.environment)
+        warm = zygote() if options.keys() <= {"cwd", "env"} else None
+        if warm is not None and warm.fits(environment):
+            process: Run | subprocess.Popen[str] = warm.start(arguments, folder, environment)
+        else:
+            process = self.popen(*arguments, **options)
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            out, err = process.communicate()
+            out, err = process.communicate(timeout=timeout)
             raise AssertionError(
                 f"orch {' '.join(arguments)} took over {timeout} s:\n{out}\n{err}\n{self.log()}"
             ) from None
@@ -128,6 +134,15 @@ class Orch:
     def finish(self) -> None:
         """Supervise until nothing moves; no job may have failed."""
         self("supervise", "--until-idle")
+
+    def rest(self) -> None:
+        """Wait until the supervisor that a command has left in the background has nothing to do and ends."""
+        until(lambda: not any(_supervises(pid) for pid in self.processes()), "the supervisor's end")
+
+    def rebuild(self) -> str:
+        """Make the database anew, as one may where nobody is at work."""
+        self.rest()
+        return self("rebuild")
 
     # ---- what the store says
 
@@ -217,6 +232,13 @@ class Orch:
                 with contextlib.suppress(OSError):
                     if wanted in (entry / "environ").read_bytes().split(b"\0"):
                         yield int(entry.name)
+
+
+def _supervises(pid: int) -> bool:
+    try:
+        return b"orchestrator.supervision.process" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def alive(pid: int) -> bool:

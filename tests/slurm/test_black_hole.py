@@ -12,7 +12,7 @@ from slurm.testcluster import Cluster
 from tests.slurm.conftest import NewCluster
 from tests.slurm.lab import Lab, lab
 
-STRIKES, JOBS = 3, 40
+STRIKES, JOBS, FEW = 3, 28, 8
 NO_SETUP, NO_DATA, KILLER = "node1", "node2", "node3"
 PROGRAM = f"""
 import os, signal, sys, time
@@ -44,7 +44,7 @@ def three_black_holes(new_cluster: NewCluster, folder: Path) -> None:
         for node in bad:
             late = last_start(cluster, node) - third_strike(orch, node)
             # SLURM may have begun one between two looks of orch, and tells whole seconds only.
-            assert late < 4, f"{node} was given a job {late:.1f} s after its exclusion"
+            assert late < 8, f"{node} was given a job {late:.1f} s after its exclusion"
 
 
 def excluded(cluster: Cluster, seen: set[str]) -> set[str]:
@@ -79,11 +79,11 @@ def test_all_nodes_are_bad(cluster: Cluster, tmp_path: Path) -> None:
     with lab(tmp_path, cluster, ORCH_STRIKES=str(STRIKES)) as orch:
         (tmp_path / "orch.toml").write_text("[slurm]\nsetup = ['test -e mended']\n")
         began = datetime.now(UTC)
-        process = orch.start("submit", "command", "--seeds", "16", *MEMORY, "--wait", "--", "true")
+        process = orch.start("submit", "command", "--seeds", str(FEW), *MEMORY, "--wait", "--", "true")
         output = orch.finish(process, code=1)
         assert output.count("nodes of") == 1, "only the partition that the jobs asked for"
         assert "all 4 nodes of 'main' are bad" in output and "launch_failure" in output and "orch nodes" in output
-        assert orch.states() == {"queued": 16}
+        assert orch.states() == {"queued": FEW}
         assert set(orch.strikes()) == set(cluster.nodes())
 
         sent = orch.query("SELECT count(*) FROM submission")
@@ -95,25 +95,16 @@ def test_all_nodes_are_bad(cluster: Cluster, tmp_path: Path) -> None:
         (tmp_path / "mended").touch()
         orch.orch("nodes", "--clear-all")
         orch.wait()
-        orch.check_each_once(16)
+        orch.check_each_once(FEW)
         assert (datetime.now(UTC) - began).total_seconds() < 150
 
 
 def test_a_program_that_always_fails_is_no_black_hole(cluster: Cluster, tmp_path: Path) -> None:
-    """Forty seeds of a wrong program would strike every node; it fails with its own words, and no node is blamed."""
+    """Many seeds of a wrong program would strike every node; it fails with its own words, and no node is blamed."""
     with lab(tmp_path, cluster) as orch:
-        words = (
-            "--seeds",
-            "40",
-            "--no-canary",
-            *MEMORY,
-            "--wait",
-            "--",
-            "sh",
-            "-c",
-            "echo boom $ORCH_SEED >&2; exit 3",
-        )
+        program = ("sh", "-c", "echo boom $ORCH_SEED >&2; exit 3")
+        words = ("--seeds", str(2 * FEW), "--no-canary", *MEMORY, "--wait", "--", *program)
         output = orch.orch("submit", "command", *words, code=1)
         assert "exit code 3: boom" in output
-        assert orch.states() == {"failed": 40} and orch.query("SELECT DISTINCT cause FROM job") == [("error",)]
+        assert orch.states() == {"failed": 2 * FEW} and orch.query("SELECT DISTINCT cause FROM job") == [("error",)]
         assert not orch.strikes()

@@ -9,7 +9,7 @@ from pathlib import Path
 from slurm.testcluster import Cluster
 from tests.slurm.lab import lab
 
-MANY = 20
+MANY = 10
 SMALL = ("--mem", "100M", "--time", "10", "--cpus", "1")
 WAITS = """
 import json, os, pathlib, time
@@ -43,7 +43,7 @@ def test_a_slip_costs_one_job_a_dead_node_frees_nobody_and_no_more_run_than_may(
         program = orch.folder / "train.py"
         words = ("--seeds", str(MANY), *SMALL, "--", sys.executable, "train.py", "{seed}")
         program.write_text("losss\n")
-        said = orch.orch("submit", "command", "--max-running", "3", "--wait", *words, code=1)
+        said = orch.orch("submit", "command", "--canary", "--max-running", "3", "--wait", *words, code=1)
         assert f"{MANY - 1} jobs are blocked: canary job 1 failed" in said
         tries = orch.query("SELECT job_id, cause FROM attempt ORDER BY number")  # it might have been its node's fault
         assert tries in ([(1, "error")], [(1, "launch_failure"), (1, "error")]), orch.story()

@@ -120,7 +120,7 @@ def test_pain_04_sacct_is_off_or_down_and_ids_are_reused(told: None) -> None:
 def test_pain_05_one_query_a_cycle_for_all_jobs(cluster: Cluster, tmp_path: Path) -> None:
     with lab(tmp_path, cluster, ORCH_POLL_SECONDS="2") as orch:
         counting(orch)
-        jobs = orch.submit("command", "--seeds", "30", *SMALL, "--no-canary", "--", "sleep", "1")
+        jobs = orch.submit("command", "--seeds", "15", *SMALL, "--no-canary", "--", "sleep", "1")
         began = time.monotonic()
         orch.wait()
         seconds = time.monotonic() - began

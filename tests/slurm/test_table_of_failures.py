@@ -240,7 +240,7 @@ def test_slurmstepd_killed(table: Table) -> None:
 def test_node_set_down(table: Table) -> None:
     first, second = requeued(table, "set_down")
     assert first.node != second.node
-    assert second.started.at.timestamp() - table.at["set_down"] < 5.4, "slower than SLURM is by itself"
+    assert second.started.at.timestamp() - table.at["set_down"] < 30, "SLURM lets a requeued job wait for two minutes"
 
 
 def test_scontrol_requeue(table: Table) -> None:

@@ -127,7 +127,7 @@ def test_cancel_ends_grandchildren_that_ignore_term(bench: Bench) -> None:
     group = [one.pid for one in members()]
     began = time.monotonic()
     bench.backend.cancel([attempt])
-    assert time.monotonic() - began < 0.4, "cancel must not wait for the end"
+    assert time.monotonic() - began < 2, "cancel must not wait for the end"
     assert bench.see(attempt).phase is Phase.RUNNING
     assert bench.ended(attempt).cause is Cause.CANCELLED
     assert not any(runs(one) for one in group)

@@ -43,7 +43,7 @@ def test_a_stop_ends_the_wait() -> None:
     began = time.monotonic()
     with pytest.raises(OSError, match="full"):
         patiently(lambda: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")), unwanted=asked.is_set)
-    assert 0.3 < time.monotonic() - began < 5
+    assert 0.3 < time.monotonic() - began < 30
 
 
 def chained() -> Exception:
