@@ -65,7 +65,7 @@ test: install packages
 	$(MAKE) --no-print-directory -j 2 --output-sync=target test-commands test-clusters
 
 test-commands:
-	$(BIN)/pytest -n 2 --dist worksteal tests/e2e tests/rehearse/test_command.py
+	$(BIN)/pytest -n 2 --dist worksteal tests/e2e tests/rehearse/test_command.py tests/rehearse/test_house.py
 
 test-clusters:
 	$(BIN)/pytest tests/slurm tests/lab
