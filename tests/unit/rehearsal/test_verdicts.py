@@ -98,6 +98,7 @@ def test_a_run_that_was_done_when_it_was_struck_tells_nothing_of_resuming() -> N
     assert (late.verdict, late.told) == (None, ("all its epochs were done when it was struck",))
     assert struck([SILENT], before=epochs(1, 2, 3, 4, 5)).verdict is None
     assert struck([SILENT], before=epochs(1, 2, 3, 4, 5), best=0.6).verdict is Verdict.WRONG
+    assert struck([SILENT], Disturbance.TWICE, before=epochs(1, 2, 3, 4, 5), best=None).verdict is None
     early = struck([SILENT], best=None)  # epochs 3 to 5 were never reported
     assert early.verdict is Verdict.WRONG and early.reason == "the result has no best after resuming"
 
