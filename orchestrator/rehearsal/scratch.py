@@ -111,7 +111,8 @@ class Scratch:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _wait_for_supervisor(self) -> None:
-        end = time.monotonic() + LEAVES_SECONDS
+        """It gives its lease up a moment before it is gone."""
+        end, last = time.monotonic() + LEAVES_SECONDS, None
         while time.monotonic() < end:
             with contextlib.suppress(StoreError), self.store.read() as connection:
                 holder = lease.holder(connection)
@@ -119,7 +120,8 @@ class Scratch:
                 if not busy and holder is not None and holder.alive():
                     with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.kill(holder.pid, signal.SIGTERM)
-                if holder is None or not holder.alive():
+                last = holder or last
+                if last is None or not last.alive():
                     return
             time.sleep(0.05)
 
