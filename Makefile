@@ -9,7 +9,7 @@ DATA_PACKAGES := dataset-fashion-mnist
 FONT_PACKAGES := fonts-ipafont-gothic
 SERVER_PACKAGES := iproute2 openssh-server openssh-client glusterfs-client faketime rsync
 
-.PHONY: install constraints demo test test-commands test-clusters cold test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm hangs zoo foreign foreign-readers chaos lab-chaos mirror-runs mutants packages clean
+.PHONY: install constraints demo test test-commands test-clusters cold test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm hangs until zoo foreign foreign-readers chaos lab-chaos mirror-runs mutants packages clean
 
 install: $(VENV)/installed
 
@@ -108,6 +108,11 @@ foreign: install
 # What is taken for a hang, against ten thousand simulated histories (docs/hangs.md). CI runs a few hundred.
 hangs: install
 	ORCH_HISTORIES=10000 $(BIN)/pytest -q -s --timeout 3600 tests/simulation/test_hangs.py
+
+# Rules that say when there are enough seeds, on ten thousand simulated studies of each kind (docs/statistics.md). CI runs a
+# hundred.
+until: install
+	ORCH_STUDIES=$(or $(STUDIES),10000) $(BIN)/pytest -q -s --timeout 7200 tests/simulation/test_enough.py
 
 # Puts small faults into copies of the code, one at a time: each must be noticed by the fast part of make test.
 mutants: install

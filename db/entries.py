@@ -14,6 +14,7 @@ from db.launching import Template
 from db.layouts import Layouts
 from db.restraints import Canary, Follow, Limits
 from db.seals import Seal
+from db.stopping import Look, Rule
 from jobs.records import Architecture, Record, Started
 from jobs.words import Cause
 
@@ -271,6 +272,8 @@ Entry = (
     | Follow
     | Layouts
     | Seal
+    | Rule
+    | Look
     | Dispatch
     | Accepted
     | Correct

@@ -12,6 +12,7 @@ from db.changes import Altered, Change
 from db.entries import Drop, Keep, Retry, Set
 from db.following import pass_over
 from db.launching import Launching
+from db.registered import stopped_by_hand
 from db.text import encode, stamp
 from jobs.words import JobState
 
@@ -108,6 +109,7 @@ def _(entry: Altered, connection: Connection) -> None:
 def _(entry: Drop, connection: Connection) -> None:
     connection.exec_driver_sql("UPDATE job SET dropped = ? WHERE id = ?", [(entry.because, job) for job in entry.jobs])
     pass_over(connection, entry.jobs, stamp(entry.at))
+    stopped_by_hand(connection, entry.jobs, "was dropped", stamp(entry.at))
 
 
 @apply.register
@@ -124,6 +126,7 @@ def _(entry: Retry, connection: Connection) -> None:
         if not (anew or state in (JobState.FAILED, JobState.CANCELLED)):
             continue
         if anew:
+            stopped_by_hand(connection, [job], "was run again after its number was known", at)
             _set_aside(connection, job, at)
         connection.exec_driver_sql(
             "UPDATE job SET state = CASE WHEN " + UNMET.format(job="job.id") + " THEN 'waiting' ELSE 'queued' END, "

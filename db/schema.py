@@ -9,7 +9,7 @@ from db import supervising as supervising  # its tables belong to the same metad
 from db.base import Table as Table
 from jobs.words import AttemptState, BackendName, Cause, JobState
 
-VERSION = "0014"  # the newest migration: what `alembic_version` of an up-to-date store holds
+VERSION = "0015"  # the newest migration: what `alembic_version` of an up-to-date store holds
 
 
 def _one_of(column: str, words: type[JobState] | type[AttemptState] | type[Cause] | type[BackendName]) -> str:

@@ -1,5 +1,5 @@
 """The tables of what supervising leaves behind: strikes against nodes, gone hosts, events, canaries, how often
-jobs report, and the lease."""
+jobs report, the rules that end studies, and the lease."""
 
 from __future__ import annotations
 
@@ -88,6 +88,25 @@ class Seal(Table):
     """JSON: disturbances of which no run was judged."""
     at: Mapped[str]
     __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class Rule(Table):
+    """A rule that says when a study has enough seeds; of a study the newest one is in force."""
+
+    __tablename__ = "rule"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    entry: Mapped[str]
+    """What was registered, as JSON (db/stopping.py)."""
+    seeds: Mapped[int]
+    """So many seeds a side were asked for."""
+    look: Mapped[str | None]
+    """The newest look, as JSON."""
+    verdict: Mapped[str]
+    why: Mapped[str | None]
+    """Of one that was stopped by hand: what was done."""
+    ended_at: Mapped[str | None]
+    __table_args__ = (Index("rule_open", "study_id", unique=True, sqlite_where=text("ended_at IS NULL")),)
 
 
 class Lease(Table):

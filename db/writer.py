@@ -16,6 +16,7 @@ from db import identity as identity
 from db import journal
 from db import limits as limits
 from db import minds as minds
+from db import registered as registered
 from db import sealing as sealing
 from db import studytables as studytables
 from db.applying import apply

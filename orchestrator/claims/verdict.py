@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from jobs.errors import BadInput
-from orchestrator.claims import chain, naming, tabled
+from orchestrator.claims import chain, naming, rules, tabled
 from orchestrator.claims.findings import Case, Finding, Verdict
 from orchestrator.claims.ledger import Event, Job, Ledger, fold
 from orchestrator.claims.records import Claim, digest_of, rows_of, short
@@ -49,6 +49,7 @@ def _judge(claim: Claim, data: bytes) -> Verdict:
     tabled.against_rows(case, mine, rows)
     tabled.filtered(case, claim, rows)
     tabled.table_again(case, claim, rows)
+    rules.against_rows(case, rules.history(chain.entries(claim), ledger, claim.study), ledger, rows)
     _remarks(case, claim, mine)
     return verdict
 

@@ -14,9 +14,12 @@ from orchestrator.cli.terms import TERMS, asked_for
 from orchestrator.jobids import ranges
 
 if TYPE_CHECKING:
-    from jobs.resources import Asked
+    from db.store import Store
+    from jobs.resources import Asked as Resources
     from orchestrator.studyfile.reading import Experiment
-    from orchestrator.submitting.study import Made
+    from orchestrator.studyfile.until import Until
+    from orchestrator.submitting.rules import Asked
+    from orchestrator.submitting.study import Made, Part
 
 _WHOLE = ("cpus", "jobs_per_gpu", "nodes", "ranks_per_node", "priority")
 _NUMBERS = ("checkpoint_every", "retry_oom_mem")
@@ -34,6 +37,11 @@ def study_command(path: str) -> click.Command:
             click.Option(["--preset"], help="report or demo, for experiments of a kind."),
             click.Option(["--device"], default="auto", help="auto, cpu or cuda, for experiments that do not say it."),
             click.Option(["--data-dir"], type=click.Path(path_type=Path), help="Where the data sets' files lie."),
+            click.Option(
+                ["--until"], metavar="RULE", help="Enough seeds: 'lr=0.1 > lr=0.01 on acc', 'acc ±0.2 at lr=0.1'."
+            ),
+            click.Option(["--at-most"], type=int, metavar="N", help="With --until: the most seeds a side."),
+            click.Option(["--anytime"], is_flag=True, help="With --until: holds however often it is looked."),
             click.Option(["--wait"], is_flag=True, help="Show progress until nothing can move without you."),
             click.Option(["--dry-run"], is_flag=True, help="Say what would be created, create nothing."),
             click.Option(["--no-start"], is_flag=True, help="Only enqueue: start no supervisor."),
@@ -50,7 +58,7 @@ def _submit(context: click.Context, path: Path, given: dict[str, Any]) -> None:
     from orchestrator.cli.ended import say_what_stays
     from orchestrator.mirroring.asking import settings_of
     from orchestrator.studyfile.reading import read
-    from orchestrator.submitting import layouts, misspellings, study
+    from orchestrator.submitting import layouts, misspellings, rules, study
     from orchestrator.submitting.request import Request
 
     file = read(path)
@@ -67,9 +75,14 @@ def _submit(context: click.Context, path: Path, given: dict[str, Any]) -> None:
     )
     parts = study.plan(file, base, _terms)
     dry = bool(given["dry_run"])
+    if (rule := _rule(file.until, given, parts)) is not None:
+        parts = rules.first_seeds(parts, rule)
     made = study.submit(root, settings, parts, dry_run=dry)
-    _say(made, base.study, given["as_json"], dry)
     store = Store(root) if not dry or (root / "orch.db").exists() else None
+    said = None
+    if rule is not None:
+        said = _dry_rule(rule) if dry or store is None else _register(store, base.study, rule, made)
+    _say(made, base.study, given["as_json"], dry, said)
     if store is not None and (told := layouts.keep(store, base.study, file.tables, dry_run=dry)):
         click.echo(told, err=given["as_json"])
     for slip in misspellings.found(store, base.study, file.tables, [(one.experiment, one.points) for one in parts]):
@@ -88,10 +101,42 @@ def _submit(context: click.Context, path: Path, given: dict[str, Any]) -> None:
         from orchestrator.views.waiting import wait
 
         ids = tuple(job for one in made for job in one.ensured.ids)
-        context.exit(wait(store, base.study, quiet=given["as_json"], only=ids))
+        context.exit(wait(store, base.study, quiet=given["as_json"], only=ids if rule is None else None))
 
 
-def _terms(experiment: Experiment) -> tuple[Asked, dict[str, Any]]:
+def _rule(in_file: Until, given: dict[str, Any], parts: Sequence[Part]) -> Asked | None:
+    """The rule of the command line, else the file's. Raises BadInput."""
+    from orchestrator.submitting.rules import asked
+
+    text = given["until"] if given["until"] is not None else in_file.text
+    if text is None:
+        for name in ("at_most", "anytime"):
+            if given[name]:
+                raise click.UsageError(f"--{name.replace('_', '-')} belongs to a rule: name that too, by --until")
+        return None
+    at_most = in_file.at_most if given["at_most"] is None else given["at_most"]
+    return asked(text, at_most, given["anytime"] or bool(in_file.anytime), parts)
+
+
+def _register(store: Store, name: str, rule: Asked, made: Sequence[Made]) -> dict[str, Any]:
+    """Register it; what a person and a script are told."""
+    from orchestrator.stopping.told import contract
+    from orchestrator.submitting.rules import register
+
+    new = register(store, name, rule, made)
+    with store.read() as connection:
+        found = contract(connection, name)
+    assert found is not None
+    first, *others = found["said"]
+    return {**found, "new": new, "said": [f"{'registered the' if new else 'the'} {first}", *others]}
+
+
+def _dry_rule(rule: Asked) -> dict[str, Any]:
+    looks = ", ".join(map(str, rule.looks))
+    return {"text": rule.wish.text, "looks": list(rule.looks), "said": [f"would look at n = {looks} seeds a side"]}
+
+
+def _terms(experiment: Experiment) -> tuple[Resources, dict[str, Any]]:
     """An experiment's resource keys, read as the options of the same name are. Raises BadInput."""
     from jobs.errors import BadInput
     from orchestrator.studyfile.tables import shown
@@ -121,14 +166,14 @@ def _terms(experiment: Experiment) -> tuple[Asked, dict[str, Any]]:
     return asked, {**options, "backend": given["backend"], "priority": given["priority"]}
 
 
-def _say(made: Sequence[Made], study: str, as_json: bool, dry: bool) -> None:
+def _say(made: Sequence[Made], study: str, as_json: bool, dry: bool, rule: dict[str, Any] | None) -> None:
     from orchestrator.submitting.newterms import words
     from orchestrator.views.words import plural
 
     created = [job for one in made for job in one.ensured.created]
     existing = list(dict.fromkeys(job for one in made for job in one.ensured.existing if job not in set(created)))
     if as_json:
-        print_json({"created": created, "existing": existing})
+        print_json({"created": created, "existing": existing, **({"rule": rule} if rule is not None else {})})
         return
     would = "would create" if dry else "created"
     for one in made:
@@ -147,6 +192,8 @@ def _say(made: Sequence[Made], study: str, as_json: bool, dry: bool) -> None:
         if dry and lines and len(one.ensured.ids) > FIRST_COMMANDS:
             click.echo(f"    … and {len(one.ensured.ids) - FIRST_COMMANDS} more")
     click.echo(f"{would} {plural(len(created), 'job')} in study '{study}'; {len(existing)} existed already")
+    for line in rule["said"] if rule is not None else ():
+        click.echo(f"  {line}")
 
 
 def _say_what_is_left_out(found: dict[str, list[tuple[int, bool]]], path: Path, as_json: bool) -> None:

@@ -12,7 +12,9 @@ from db.layouts import METRIC, Layout, Statistic
 from db.rows import ResultRow
 from jobs.errors import BadInput
 from orchestrator.tables.afterthoughts import notes
+from orchestrator.tables.grouped import Grouped
 from orchestrator.tables.pivot import Laid, concerned, lay_out
+from orchestrator.tables.table2 import Table2
 from orchestrator.tables.values import parts, unquoted
 
 
@@ -49,3 +51,13 @@ def not_laid_out(layouts: Sequence[Layout], rows: Sequence[ResultRow]) -> list[R
     """The jobs that are of no experiment with a table of its own, where the study as a whole has none."""
     names = {layout.experiment for layout in layouts}
     return [] if "" in names else [row for row in rows if row.experiment not in names]
+
+
+def say(rules: Sequence[str], laid: list[Laid], others: list[Grouped], tables: list[Table2]) -> None:
+    """Put what is said of the study's rule under its first table."""
+    if laid:
+        laid[0] = replace(laid[0], grouped=replace(laid[0].grouped, notes=(*laid[0].grouped.notes, *rules)))
+    elif others:
+        others[0] = replace(others[0], notes=(*others[0].notes, *rules))
+    elif tables:
+        tables[0] = replace(tables[0], notes=(*tables[0].notes, *rules))

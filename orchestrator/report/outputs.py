@@ -10,6 +10,7 @@ from db.layouts import Layout
 from db.rows import ResultRow
 from db.store import Store
 from jobs.errors import BadInput
+from orchestrator.stopping import told
 from orchestrator.tables.generic import Show
 from orchestrator.tables.grid import Grid
 from orchestrator.tables.grouped import Grouped as GroupedJobs
@@ -26,6 +27,8 @@ class MadeOf:
     rows: Sequence[ResultRow]
     everything: Sequence[ResultRow]
     layouts: Sequence[Layout]
+    rules: Sequence[str] = ()
+    """What is to be said of the rule that ends the study."""
 
     @classmethod
     def gather(cls, store: Store, study: str, filters: Sequence[str]) -> MadeOf:
@@ -33,8 +36,9 @@ class MadeOf:
         from db.studytables import layouts
 
         with store.read() as connection:
-            laid = layouts(connection, study)
-        return cls(rows=_rows(store, study, filters), everything=_all_rows(store, study, filters), layouts=laid)
+            laid, rules = layouts(connection, study), told.lines(connection, study)
+        rows, everything = _rows(store, study, filters), _all_rows(store, study, filters)
+        return cls(rows=rows, everything=everything, layouts=laid, rules=rules)
 
 
 class Output:
@@ -57,7 +61,7 @@ class Plain(Output):
     def __init__(
         self, made_of: MadeOf, stats: bool, lang: Language, metrics: str | None = None, show: str | None = None
     ) -> None:
-        from orchestrator.report.laid import laid_out, not_laid_out
+        from orchestrator.report.laid import laid_out, not_laid_out, say
         from orchestrator.tables import default
         from orchestrator.tables import stats as statistics
         from orchestrator.tables.afterthoughts import notes
@@ -87,6 +91,7 @@ class Plain(Output):
             for part in chosen
             for found in (part.table(),)
         ]
+        say(made_of.rules, self.laid, self.others, self.tables)
         self.show = cast(list[Show], split(show or "mean", "--show"))
 
     def text(self, format: str) -> str:
@@ -231,6 +236,7 @@ class Grouped(Output):
         source = epoch or "result"
         with store.read() as connection:
             curves = results.curves(connection, study) if source != "result" else []
+            rules = told.lines(connection, study)
         rows = _rows(store, study, ())
         self.grouped = generic.group(
             rows,
@@ -241,7 +247,8 @@ class Grouped(Output):
             curves=curves,
         )
         everything = _all_rows(store, study, filters)
-        self.grouped = replace(self.grouped, notes=(*self.grouped.notes, *notes(everything, split(by, "--by"))))
+        more = (*notes(everything, split(by, "--by")), *rules)
+        self.grouped = replace(self.grouped, notes=(*self.grouped.notes, *more))
         self.show = cast(list[Show], split(show or "mean", "--show"))
         self.wide = wide
         self.stats = stats

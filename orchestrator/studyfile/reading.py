@@ -17,6 +17,7 @@ from orchestrator.studyfile.points import Sweep
 from orchestrator.studyfile.source import text_of, values_of
 from orchestrator.studyfile.sweeps import sweep
 from orchestrator.studyfile.tables import Table, shown
+from orchestrator.studyfile.until import Until, until
 from orchestrator.studyfile.values import of_typed
 from orchestrator.text import plain
 
@@ -93,6 +94,8 @@ class StudyFile:
     """After so many failures nothing more is sent; 0: no bound."""
     tables: Sequence[Layout] = ()
     """How its results are laid out: the whole study's first, then those of its experiments."""
+    until: Until = field(default_factory=Until)
+    """When it has enough seeds."""
 
 
 def read(path: Path) -> StudyFile:
@@ -104,11 +107,12 @@ def parse(text: str, path: Path) -> StudyFile:
     """The study that this text describes. Pure. Raises BadInput."""
     whole = Table(str(path), values_of(text, path))
     head = whole.inner("study", f"{path}, [study]")
-    name, bounds = path.stem, dict[str, int | None]()
+    name, bounds, rule = path.stem, dict[str, int | None](), Until()
     if head is not None:
         name = head.text("name") or name
         _check_name(head, "name", name)
         bounds = {key: head.whole(key, 0, 1_000_000) for key in ("max_running", "max_fails")}
+        rule = until(head)
         head.finish()
     found: list[Experiment] = []
     several = whole.several("experiment")
@@ -128,7 +132,7 @@ def parse(text: str, path: Path) -> StudyFile:
             near = get_close_matches(one.after, [other.name for other in found if other is not one], n=1)
             hint = f": did you mean '{near[0]}'?" if near else ": name one of this file"
             raise BadInput(f"{one.place}: after names '{one.after}', which is no other experiment{hint}")
-    return StudyFile(path=path, name=name, experiments=tuple(found), tables=tables, **bounds)
+    return StudyFile(path=path, name=name, experiments=tuple(found), tables=tables, until=rule, **bounds)
 
 
 def _called(values: Any, number: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from db import jobs
+from db import jobs, registered
 from db.creation import Ensured
 from db.store import Store
 from jobs.errors import BadInput
@@ -45,6 +45,12 @@ class Part:
     points: Sequence[Point]
     seeds: Sequence[int]
     requests: Sequence[Request]
+
+    def asked(self) -> list[tuple[Point, int]]:
+        """Each point with each of its seeds, in the order in which the requests' jobs come."""
+        kinds = zip([[point] for point in self.points], self.requests, strict=False)
+        groups = kinds if self.experiment.command is None else ((one.points or (), one) for one in self.requests)
+        return [(point, seed) for points, request in groups for point in points for seed in request.seeds]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +137,8 @@ def left_out(store: Store, study: str, made: Sequence[Made]) -> dict[str, list[t
     ids = {job for one in made for job in one.ensured.ids}
     found: dict[str, list[tuple[int, bool]]] = {}
     with store.read() as connection:
+        rule = registered.in_force(connection, study)
+        ids |= {one.job for one in (registered.seeds(connection, rule) if rule else ()) if one.job is not None}
         for job in jobs.select(connection, study=study):
             name = job.launching.options.get(EXPERIMENT)
             if name and job.id not in ids:
@@ -236,7 +244,7 @@ def _one(root: Path, settings: Settings, part: Part, made: Mapping[str, Made], *
         except BadInput as error:
             raise BadInput(f"{part.experiment.place}: {_in_a_file(str(error))}") from None
     ids = [job for one in results for job in one.ensured.ids]
-    wanted = [(_key(point), seed) for point in part.points for seed in part.seeds]
+    wanted = [(key_of(point), seed) for point, seed in part.asked()]
     found = dict(zip(wanted, ids, strict=True)) if len(ids) == len(wanted) else {}
     return Made(experiment=part.experiment, results=results, jobs=found)
 
@@ -246,10 +254,11 @@ def _needs(part: Part, before: Made) -> list[dict[int, tuple[int, ...]]]:
     names = {name for key, _ in before.jobs for name, _, _ in key}
     found: list[dict[int, tuple[int, ...]]] = []
     for point in part.points:
-        key = _key(Point(values={name: item for name, item in point.values.items() if name in names}))
+        key = key_of(Point(values={name: item for name, item in point.values.items() if name in names}))
         found.append({seed: (before.jobs[key, seed],) for seed in part.seeds})
     return found
 
 
-def _key(point: Point) -> Key:
+def key_of(point: Point) -> Key:
+    """What a point is known by."""
     return tuple(sorted((name, item.value, item.quoted) for name, item in point.values.items()))

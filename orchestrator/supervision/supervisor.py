@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from db import attempts, holdups, hosts, jobs, lease
+from db import attempts, holdups, hosts, jobs, lease, registered
 from db.store import Store
 from jobs.words import BackendName, JobState
 from orchestrator.settings import Settings
+from orchestrator.supervision import batches
 from orchestrator.supervision.alterations import Alterations
 from orchestrator.supervision.backends import Backends
 from orchestrator.supervision.cleanup import clean_up
@@ -76,6 +77,7 @@ class Supervisor:
         look = self._reader.look(live, observations)
         verdicts = self._verdicts.over(look, observations)
         cycle.changed |= self._decisions.write(look, observations, verdicts)
+        batches.look(self.tenure, cycle)
         unfinished = look.unfinished()
         cycle.unfinished = bool(unfinished)
         self._alterations.carry_out(observe, cycle)
@@ -118,7 +120,7 @@ def is_idle(connection: Connection, *, held: int = 0) -> bool:
     """Whether no job can move without a person; `held`: queued jobs that wait for bad nodes."""
     found = jobs.counts(connection)
     moving = found[JobState.SUBMITTED] + found[JobState.RUNNING]
-    if moving or attempts.any_live(connection):
+    if moving or attempts.any_live(connection) or registered.due(connection):
         return False
     queued = found[JobState.QUEUED]
     return queued <= held or queued <= held + holdups.in_vain(connection)

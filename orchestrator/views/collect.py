@@ -25,6 +25,7 @@ from jobs.words import BackendName, JobState
 from orchestrator import resuming, room
 from orchestrator.mirroring import ages
 from orchestrator.settings import Settings
+from orchestrator.stopping import told
 from orchestrator.supervision import notices
 from orchestrator.tables.varying import is_house, varying
 from orchestrator.views import idle, restraints
@@ -97,6 +98,7 @@ def status_view(
             view.blocked_note(blocked, {job for job, roots in blocked.items() if set(roots) <= failed}),
             *(restraints.flock_note(canary) for canary in flocks),
             restraints.study_note(limits, counts[JobState.QUEUED]),
+            *told.lines(connection, name),
             code_note(*status.code_changed(connection, name, FIRST_FEW)),
             view.live_note(*status.live_code(connection, name, FIRST_FEW)),
             *_upgrades(connection, name),
@@ -105,8 +107,8 @@ def status_view(
             space.warning(),
             mirror.warning(now) if mirror is not None else None,
         ]
-        told = tuple(note for note in notes if note)
-        given = view.allocate(counts, limit or view.fitting(size, kinds, counts, told))
+        shown = tuple(note for note in notes if note)
+        given = view.allocate(counts, limit or view.fitting(size, kinds, counts, shown))
         found = {
             state: status.some(connection, name, state, _with(kinds, state), n, newest=state in NEWEST_FIRST)
             for state, n in given.items()
@@ -123,7 +125,7 @@ def status_view(
         kinds=kinds,
         sections=tuple(_section(store, state, rows, counts[state], blocked, now) for state, rows in found.items()),
         supervisor=held,
-        notes=told,
+        notes=shown,
         now=now,
         dense=view.is_dense(size[1]),
         full=restraints.of_study(limits),
@@ -193,6 +195,7 @@ def status_json(store: Store, settings: Settings, study: str | None) -> dict[str
         held = supervisor(connection)
         rows = status.rows(connection, name)
         sealed = sealing.of_study(connection, name)
+        rule = told.contract(connection, name)
     mirror, now = ages.of_store(store, settings), files.now()
     return {
         "study": name,
@@ -203,6 +206,7 @@ def status_json(store: Store, settings: Settings, study: str | None) -> dict[str
             for row in rows
         ],
         **({"resume": resuming.counted(sealed)} if sealed else {}),
+        **({"rule": rule} if rule else {}),
         "room": room.look(store.root, settings.store.quota).as_json(),
         "mirror": None if mirror is None else mirror.as_json(now),
     }

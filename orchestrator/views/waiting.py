@@ -11,7 +11,7 @@ import msgspec
 from rich.console import Console
 from sqlalchemy import Connection
 
-from db import canaries, executions, holdups, jobs, lease
+from db import canaries, executions, holdups, jobs, lease, registered
 from db.limits import limited
 from db.refusals import DiskRefuses
 from db.store import Store
@@ -55,6 +55,8 @@ class Look:
     suspended: int
     best: tuple[str, ...]
     """What the newest report says, in parts."""
+    due: bool = False
+    """The study's rule is about to be looked by: more seeds may follow."""
 
     @property
     def stuck(self) -> dict[int, str]:
@@ -122,7 +124,7 @@ def wait(store: Store, study: str, *, quiet: bool, only: Sequence[int] | None = 
                 if not (quiet or console.is_terminal) and text != said:
                     said = text
                     console.print(f"{done}/{sum(counts.values())}  {text}")
-                moving = sum(look.moving[state] for state in MOVING) - look.in_vain
+                moving = sum(look.moving[state] for state in MOVING) - look.in_vain + look.due
                 if not moving:
                     break
                 standing.see(list(look.reasons.values()), at)
@@ -179,6 +181,7 @@ def _look(store: Store, study: str, group: Group | None) -> Look:
         in_vain = holdups.in_vain(connection, study=None if group else study, only=concerned)
         behind = holdups.in_vain(connection, study=None if group else study, only=concerned, standing=stands) - in_vain
         best = _best(connection, study)
+        due = group is None and any(one.rule.study == study for one in registered.due(connection))
     if concerned is not None:
         known = set(concerned)
         held = [one for one in held if one.job in known]
@@ -190,6 +193,7 @@ def _look(store: Store, study: str, group: Group | None) -> Look:
         standing=behind,
         suspended=sum(one.phase == "suspended" for one in held),
         best=best,
+        due=due,
     )
 
 

@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "orchestrator/studyfile",
         "orchestrator/mirroring",
     ),
-    ("orchestrator/comparison",),
+    ("orchestrator/comparison", "orchestrator/stopping"),
     ("orchestrator/supervision", "orchestrator/figures", "orchestrator/tracking"),
     ("orchestrator/submitting", "orchestrator/views", "orchestrator/report"),
     ("orchestrator/upkeep", "orchestrator/claims", "orchestrator/rehearsal", "orchestrator/usage"),

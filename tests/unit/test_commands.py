@@ -12,6 +12,7 @@ import msgspec
 from db.entries import Entry
 from jobs.kind import kinds
 from orchestrator.cli.main import COMMANDS, command
+from orchestrator.cli.submit_study import study_command
 from tests.house.rooms import ROOT
 
 PAGE = ROOT / "docs" / "commands.md"
@@ -47,6 +48,7 @@ def options() -> Mapping[str, set[str]]:
         one = command.get_command(click.Context(command), name)
         assert one is not None
         add(name, one)
+    add("submit", study_command("study.toml"))
     fields = {field.name for kind in kinds().values() for field in msgspec.structs.fields(kind.config)}
     settings = {"--" + name.replace("_", "-") for name in fields} - {"--name", "--stop-signal"}
     found["submit"] -= settings
