@@ -43,7 +43,7 @@ def test_a_study_goes_on_until_it_is_decided_whoever_dies(orch: Orch, tmp_path: 
     assert "not decided at n = 6 of at most 6; mean 91.5" in orch("table")
     repeated = orch.call("submit", "study.toml", "--no-start")
     assert "no longer in" not in repeated.stdout + repeated.stderr
-    orch("rebuild")
+    orch.rebuild()
     assert look(orch)["verdict"] == "undecided"
     orch("drop", "2", "--because", "too low")
     assert "stopped by hand: seed 1 of lr=0.1 was dropped, after it was not decided at n = 6" in orch("table")
