@@ -101,7 +101,7 @@ def of_job(context: WorkerContext, began: float) -> Sampler:
     nodes = job_nodes()
     return Sampler(
         context.folder,
-        Tally(gpus=gpus * nodes, whole=nodes == 1),
+        Tally(gpus=gpus * nodes, whole=nodes == 1, used=time.process_time()),
         meter=lambda: opened(visible, gpus) if gpus else GpuMeter(()),
         steps=lambda: (context.checkpoints.resumed_step, context.checkpoints.newest_step),
         began=began,

@@ -11,14 +11,16 @@ from jobs.usage import GAP_SECONDS, IDLE_PERCENT, Folding, GpuReading, Point, Re
 class Tally:
     """Of one execution; all times are seconds since it began, of a clock that never steps back."""
 
-    def __init__(self, *, gpus: int, whole: bool = True) -> None:
-        """`gpus`: that it was given. Not `whole`: it has other nodes, of which nothing is seen: no sum is known."""
+    def __init__(self, *, gpus: int, whole: bool = True, used: float | None = None) -> None:
+        """`gpus`: that it was given. Not `whole`: it has other nodes, of which nothing is seen: no sum is known.
+        `used`: CPU seconds of its processes when it began, which are not its own; None: what the first reading says."""
         self.gpus = gpus
         self.whole = whole
         self.folding = Folding()
         self.resumed_step = self.saved_step = -1
         self._kept: Sums | None = None
         self._cpu = 0.0
+        self._used = used
         self._last: Reading | None = None
         self._last_at = 0.0
         self._busy = 0.0
@@ -33,14 +35,14 @@ class Tally:
 
     def read(self, at: float, now: Reading) -> None:
         """A reading; what it says stands for the time since the one before."""
-        last, since = self._last, self._last_at
-        self._last, self._last_at = now, at
+        since, before = self._last_at, self._used
+        self._last, self._last_at, self._used = now, at, now.cpu_seconds
         self._memory = max(self._memory, now.memory_mb)
-        used = 0.0 if last is None else max(0.0, now.cpu_seconds - last.cpu_seconds)
+        used = 0.0 if before is None else max(0.0, now.cpu_seconds - before)
         self._cpu += used  # less than before: a process ended whose parent did not ask for it
         self._read_gpus(at, at - since, now.gpus)
         if at > since:
-            self.folding.add(since, at, self._point(used / (at - since) if last is not None else None, now))
+            self.folding.add(since, at, self._point(None if before is None else used / (at - since), now))
 
     def _read_gpus(self, at: float, seconds: float, gpus: Sequence[GpuReading]) -> None:
         percents = [one.percent for one in gpus]

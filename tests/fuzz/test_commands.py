@@ -1,7 +1,8 @@
 """Odd command lines: exit 0, 1 or 2 with a sentence, never 70, never a traceback, and the store is sound afterwards.
 
 ORCH_FUZZ_COMMANDS says how many (a few in `make test`, 1,000 in `make chaos`), ORCH_FUZZ_SEED where to begin. Left out
-are only options that wait for a supervisor (--wait, -f, --watch); supervisors are not started.
+are only options that wait for a supervisor (--wait, -f, --watch) and the runs of a rehearsal; supervisors are not
+started.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pytest
 
 from db import audit, checks
 from db.store import Store
+from jobs.errors import BadInput
 from orchestrator.cli.main import command as root
 from orchestrator.supervision import starting
 from orchestrator.upkeep.rebuilding import rebuild_all
@@ -122,6 +124,10 @@ def draw(random: Random, choices: list[tuple[tuple[str, ...], click.Command]]) -
     return tuple(word.replace("\0", "") for word in words)
 
 
+def not_here(rehearsal: object) -> None:
+    raise BadInput("a rehearsal's runs are left out")
+
+
 @pytest.mark.timeout(120 + 5 * COMMANDS)
 def test_odd_command_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(("ORCH_", "SLURM_"))]:
@@ -132,6 +138,7 @@ def test_odd_command_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(starting, "ensure_supervisor", lambda store: None)
     monkeypatch.setattr("orchestrator.supervision.process.run", lambda *given, **options: None)
+    monkeypatch.setattr("orchestrator.rehearsal.running.Rehearsal.run", not_here)
     choices = all_commands()
     assert len(choices) > 15
     codes: dict[int, int] = {}

@@ -73,6 +73,12 @@ def test_cpu_time_and_busy_time_are_those_of_the_intervals() -> None:
     assert usage.idle == (30.0, 10.0)
 
 
+def test_what_was_used_before_the_first_reading_counts_and_what_the_worker_had_used_does_not() -> None:
+    tally = Tally(gpus=1, used=2.0)
+    read(tally, 1.0, 2.5, 0.0)
+    assert told(tally, 1.0).usage.sums.cpu_seconds == 0.5
+
+
 def test_energy_is_what_the_counters_rose_by_and_unknown_once_one_began_anew() -> None:
     tally = Tally(gpus=1)
     for at, joules in ((0.0, 1e6), (10.0, 1e6 + 700), (20.0, 1e6 + 1500)):
