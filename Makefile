@@ -9,7 +9,7 @@ DATA_PACKAGES := dataset-fashion-mnist
 FONT_PACKAGES := fonts-ipafont-gothic
 SERVER_PACKAGES := iproute2 openssh-server openssh-client glusterfs-client faketime rsync
 
-.PHONY: install constraints demo test test-commands test-clusters cold test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm hangs until zoo foreign foreign-readers chaos lab-chaos mirror-runs mutants packages clean
+.PHONY: install constraints demo test test-commands test-clusters long cold test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm hangs until zoo foreign foreign-readers chaos lab-chaos mirror-runs mutants packages clean
 
 install: $(VENV)/installed
 
@@ -69,6 +69,10 @@ test-commands:
 
 test-clusters:
 	$(BIN)/pytest tests/slurm tests/lab
+
+# What is left out of make test for its minutes.
+long: install packages
+	$(BIN)/pytest -m long tests/slurm
 
 # Every command of tests/e2e as a new interpreter; make test forks most of them from one that has imported orch.
 cold: install packages
@@ -137,7 +141,7 @@ chaos: install packages
 	ORCH_SCHEDULES=10000 $(BIN)/pytest tests/simulation
 	ORCH_FUZZ_FILES=20000 ORCH_FUZZ_COMMANDS=1000 ORCH_FUZZ_MINDS=1000 $(BIN)/pytest -s tests/fuzz
 	ORCH_CHAOS_MINUTES=5 $(BIN)/pytest -s tests/e2e/test_chaos.py
-	ORCH_CHAOS_MINUTES=15 $(BIN)/pytest tests/slurm -k chaos
+	ORCH_CHAOS_MINUTES=15 ORCH_CHAOS_JOBS=200 $(BIN)/pytest tests/slurm -k chaos
 
 # Table 2 on pretend servers while one of them is hurt twice, and what is no lab (docs/lab.md); 15 minutes on two busy cores.
 lab-chaos: install packages

@@ -36,7 +36,7 @@ def left(orch: Orch) -> list[Path]:
 def typed(orch: Orch, *words: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
     environment = {**orch.environment, **more}
     return subprocess.run(
-        [*ORCH, *words], input=stdin, capture_output=True, text=True, cwd=orch.folder, env=environment, timeout=90
+        [*ORCH, *words], input=stdin, capture_output=True, text=True, cwd=orch.folder, env=environment, timeout=240
     )
 
 

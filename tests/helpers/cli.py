@@ -88,6 +88,8 @@ class Orch:
 
     def call(self, *arguments: str, timeout: float = 90, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, whatever that is."""
+        if "--no-start" in arguments:
+            self._let_rest()
         folder, environment = options.get("cwd", self.folder), options.get("env", self.environment)
         warm = zygote() if options.keys() <= {"cwd", "env"} else None
         if warm is not None and warm.fits(environment):
@@ -138,6 +140,12 @@ class Orch:
     def rest(self) -> None:
         """Wait until the supervisor that a command has left in the background has nothing to do and ends."""
         until(lambda: not any(_supervises(pid) for pid in self.processes()), "the supervisor's end")
+
+    def _let_rest(self) -> None:
+        """Jobs that are not to start would be taken by the supervisor of before, which stays for a moment."""
+        end = time.monotonic() + 5
+        while time.monotonic() < end and any(_supervises(pid) for pid in self.processes()):
+            time.sleep(0.05)
 
     def rebuild(self) -> str:
         """Make the database anew, as one may where nobody is at work."""

@@ -1,4 +1,4 @@
-"""120 schedules (ORCH_SCHEDULES), each cut off, failed and disturbed at random; `make chaos` runs ten thousand.
+"""60 schedules (ORCH_SCHEDULES), each cut off, failed and disturbed at random; `make chaos` runs ten thousand.
 
 They run in processes of their own with a fixed hash seed, so that a failing one is replayed by one command.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-SCHEDULES = int(os.environ.get("ORCH_SCHEDULES", "120"))
+SCHEDULES = int(os.environ.get("ORCH_SCHEDULES", "60"))
 FIRST = int(os.environ.get("ORCH_SCHEDULES_FROM", "1"))
 ROOT = Path(__file__).parents[2]
 

@@ -1,7 +1,7 @@
 """Short jobs while nodes, steps, the supervisor and the controller are killed at random, and people change their minds:
 each has exactly one result, of the generation and under the terms that were asked for last.
 
-ORCH_CHAOS_MINUTES (of killing, 1.5 by default), ORCH_CHAOS_JOBS (200) and ORCH_CHAOS_SEED; `make chaos` does it longer.
+ORCH_CHAOS_MINUTES (of killing, 0.7 by default), ORCH_CHAOS_JOBS (80) and ORCH_CHAOS_SEED; `make chaos` does it longer.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from tests.helpers.people import PROGRAM, People
 from tests.slurm.conftest import NewCluster
 from tests.slurm.lab import TRACEBACK, Lab, lab
 
-MINUTES = float(os.environ.get("ORCH_CHAOS_MINUTES", "1.5"))
-JOBS = int(os.environ.get("ORCH_CHAOS_JOBS", "200"))
+MINUTES = float(os.environ.get("ORCH_CHAOS_MINUTES", "0.7"))
+JOBS = int(os.environ.get("ORCH_CHAOS_JOBS", "80"))
 SEED = int(os.environ.get("ORCH_CHAOS_SEED", str(random.randrange(10**6))))
 NODES = 6
 WORDS = ("command", "--seeds", str(JOBS), "--no-canary", "--mem", "100M", "--time", "10")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from slurm.testcluster import Cluster
 from tests.slurm.lab import lab
 
@@ -12,6 +14,7 @@ GRAPH = ("table2", "--seeds", "2", "--set", "train_images=320", "--checkpoint-ev
 JOBS = 30
 
 
+@pytest.mark.long  # thirty trainings, all at once: tests/e2e fills the same table on local slots
 def test_table2_with_a_node_killed_in_the_middle(cluster: Cluster, tmp_path: Path) -> None:
     with lab(tmp_path, cluster) as orch:
         assert len(orch.submit(*GRAPH)) == JOBS
