@@ -76,11 +76,8 @@ def test_a_cut_server_is_silent_and_boots_as_another(lab: Servers) -> None:
     assert "timed out" in usagi.run(*SSH, "tanuki", "true", code=255), "no word, not even a refusal"
     tanuki.boot()
     assert usagi.run(*SSH, "tanuki", "cat /proc/sys/kernel/random/boot_id").strip() == tanuki.boot_id != before
-    assert tanuki.run("sh", "-c", "ls /home/mai /tmp; cut -d. -f1 /proc/uptime").split()[:-1] == [
-        "/home/mai:",
-        "kept",
-        "/tmp:",
-    ]
+    assert tanuki.run("ls", "/home/mai").split() == ["kept"]
+    assert "passing" not in tanuki.run("ls", "/tmp").split()
     assert float(tanuki.run("cut", "-d ", "-f1", "/proc/uptime")) < 120, "its clocks began anew"
     assert tanuki.processes_of() == {}
 

@@ -12,7 +12,7 @@ from slurm.testcluster import Cluster
 from tests.slurm.conftest import NewCluster
 from tests.slurm.lab import Lab, lab
 
-STRIKES, JOBS, FEW = 3, 28, 8
+STRIKES, JOBS, FEW = 3, 40, 8
 NO_SETUP, NO_DATA, KILLER = "node1", "node2", "node3"
 PROGRAM = f"""
 import os, signal, sys, time
