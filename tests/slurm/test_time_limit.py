@@ -22,8 +22,10 @@ def test_a_job_of_ninety_seconds_under_a_limit_of_one_minute(slow: Slow) -> None
 def test_the_self_requeue_failed_and_orch_goes_on(slow: Slow) -> None:
     runs = slow.end("requeue_lost")
     assert len(runs) >= 2
-    assert [run.started.attempt for run in runs] == list(range(1, len(runs) + 1))
-    assert all(run.outcome and not run.outcome.requeued for run in runs)
+    assert runs[0].outcome and not runs[0].outcome.requeued
+    # What orch sends then has no broken scontrol before it: on a slow machine it requeues itself, once or twice.
+    attempts = [run.started.attempt for run in runs]
+    assert attempts == [1] + [2] * (len(runs) - 1)
     assert slow.steps(slow.orch, "requeue_lost") == list(range(1, 71))
     [(cause, decision), *_] = slow.orch.query(
         "SELECT cause, decision FROM attempt WHERE job_id = ? ORDER BY number", slow.job["requeue_lost"]
