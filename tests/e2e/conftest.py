@@ -16,3 +16,8 @@ def orch(tmp_path: Path) -> Iterator[Orch]:
     made = Orch(tmp_path)
     yield made
     made.kill_everything()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of Table 2 first: it takes longest, and nobody shall wait for it alone at the end."""
+    items.sort(key=lambda item: item.path.name != "test_study.py")
