@@ -122,7 +122,7 @@ def _gpu_hours(one: Total) -> str:
     """'≥' where nobody knows of a part of it whether it had its GPUs."""
     if one.gpu_untold:
         return f"≥ {hours(one.gpu)}" if one.gpu else "-"
-    return hours(one.gpu)
+    return hours(one.gpu) if one.gpu else "-"  # runs without a GPU, as in tables
 
 
 def _energy(one: Total) -> str:
