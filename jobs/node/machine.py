@@ -24,16 +24,31 @@ def job_nodes() -> int:
 
 
 def requeue_self() -> bool:
-    """Ask SLURM to requeue this very job (scontrol(1), requeue): works while orch is not there. False: it refused."""
+    """Ask SLURM to requeue this very job (scontrol(1), requeue): works while orch is not there. False: it refused.
+
+    SLURM must call that id by this job's name: a controller that went on from an older state counts its ids again.
+    """
     job = slurm_job_id()
     if job is None:
         return False
     for pause in (0.5, 2.0, 5.0):
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            if subprocess.run(["scontrol", "requeue", job], timeout=15, check=False).returncode == 0:
-                return True
+        name = _said("squeue", "--noheader", f"--jobs={job}", "--format=%j")
+        mine = name is not None and name.strip() == os.environ.get("SLURM_JOB_NAME")
+        if name and name.strip() and not mine:
+            return False
+        if mine and _said("scontrol", "requeue", job) is not None:
+            return True
         time.sleep(pause)
     return False
+
+
+def _said(*command: str) -> str | None:
+    """What that command of SLURM printed; None where it failed or did not answer."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=15, check=False, env=plain)
+        return done.stdout if done.returncode == 0 else None
+    return None
 
 
 def peak_memory_mb() -> float:

@@ -252,8 +252,12 @@ class SlurmBackend:
     # ---- changing
 
     def cancel(self, live: Sequence[LiveAttempt]) -> None:
-        """scancel running, waiting and single array tasks, many in one call."""
-        self.changes.cancel(live)
+        """scancel running, waiting and single array tasks, many in one call, after one squeue more.
+
+        Only what the queue has under the attempt's own token is cancelled.
+        """
+        if live:
+            self.changes.cancel(self._read_queue(), live)
 
     def avoid(self, live: Sequence[LiveAttempt], exclude: frozenset[str]) -> None:
         """Merge bad nodes into ExcNodeList of what waits, and start at once what waits since its node failed.

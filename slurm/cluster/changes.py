@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,25 +41,27 @@ class Changes:
         self._released: dict[AttemptKey, float] = {}
         self._avoided: tuple[frozenset[str], int] | None = None
 
-    def cancel(self, live: Sequence[LiveAttempt]) -> None:
-        """scancel running, waiting and single array tasks, many in one call."""
-        together: dict[tuple[str, str | None], list[LiveAttempt]] = {}
+    def cancel(self, queue: Queue, live: Sequence[LiveAttempt]) -> None:
+        """scancel running, waiting and single array tasks, many in one call.
+
+        `queue` is read just now: only what it has under the attempt's own token is cancelled, since an id alone may
+        be another job's by now, as when a controller goes on from an older state and counts its ids again.
+        """
+        there: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for row in queue.rows:
+            if states.phase_of_row(row) is not Phase.ENDED:
+                there[row.name, row.job].add(row.id)
+        asked: dict[tuple[str, str], set[str]] = defaultdict(set)
         for attempt in live:
-            together.setdefault((attempt.token, attempt.native_id), []).append(attempt)
+            for row in queue.runs(attempt):
+                asked[row.name, row.job].add(row.id)
         ids: list[str] = []
-        names: list[str] = []
-        for (token, job), attempts in together.items():
-            whole = len({attempt.index for attempt in attempts}) == attempts[0].size
-            if job is None:
-                names += [token] if whole else []
-            elif whole:
-                ids.append(job)
-            else:
-                ids += [f"{job}_{attempt.index}" for attempt in attempts]
+        for key, tasks in asked.items():
+            mine = tasks & there[key]
+            whole = bool(mine) and mine == there[key]
+            ids += [key[1]] if whole else sorted(mine)
         for some in chunks(ids):
             self._tell(["scancel", *some])
-        for some in chunks(names):
-            self._tell(["scancel", "--name", ",".join(some)])
 
     def avoid(self, queue: Queue, live: Sequence[LiveAttempt], exclude: frozenset[str]) -> None:
         """Merge bad nodes into ExcNodeList of what waits, and start at once what waits since its node failed.

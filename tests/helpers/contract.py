@@ -84,6 +84,7 @@ def exercise_backend(backend: Backend, intend: Callable[[bool], Submission], pas
     found = backend.observe([running, other_job])
     assert found[running.key].phase is Phase.RUNNING
     assert found.get(other_job.key, Observation(phase=Phase.ABSENT)).phase is Phase.ABSENT, "an id alone is nobody's"
+    backend.cancel([other_job])
     backend.avoid([running], frozenset())
     assert backend.observe([running])[running.key].phase is Phase.RUNNING, "what runs is left alone"
 

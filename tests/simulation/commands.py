@@ -176,13 +176,7 @@ class SimulatedCommands(Commands):
         return Reply(1 if errors else 0, "", "\n".join(errors))
 
     def _scancel(self, arguments: list[str]) -> Reply:
-        if arguments[1] == "--name":
-            names = set(arguments[2].split(","))
-            self.touched |= names
-            tasks = [task for task in self.cluster.tasks if task.live and task.name in names]
-        else:
-            tasks = self._named(arguments[1:])
-        for task in tasks:
+        for task in self._named(arguments[1:]):
             if task.state in ("PENDING", "RUNNING"):
                 self.cluster.end(task, "CANCELLED", who="0")
         return Reply(0, "", "")

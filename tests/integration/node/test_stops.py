@@ -40,28 +40,40 @@ def test_a_submission_that_was_given_up_starts_nothing(node: Node) -> None:
     assert node.layout.attempts(1) == [] and not (node.cwd / "ran").exists()
 
 
-@pytest.mark.parametrize("accepted", [True, False])
-def test_a_worker_tells_orch_whether_slurm_will_requeue_it(node: Node, tmp_path: Path, accepted: bool) -> None:
+@pytest.mark.parametrize(("accepted", "name"), [(True, "orch-a"), (False, "orch-a"), (True, "anothers"), (True, "")])
+def test_a_worker_tells_orch_whether_slurm_will_requeue_it(
+    node: Node, tmp_path: Path, accepted: bool, name: str
+) -> None:
+    """Its id may be another job's by now: SLURM must call it by its own name, or it is not asked to requeue it."""
     asked = tmp_path / "asked"
     (tmp_path / "bin").mkdir()
-    scontrol = tmp_path / "bin" / "scontrol"
-    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {asked}\nexit {0 if accepted else 1}\n')
-    scontrol.chmod(0o755)
+    for command, body in (
+        ("scontrol", f'echo "$@" >> {asked}\nexit {0 if accepted else 1}'),
+        ("squeue", f'test "$*" = "--noheader --jobs=41_0 --format=%j" && echo "{name}"'),
+    ):
+        program = tmp_path / "bin" / command
+        program.write_text(f"#!/bin/sh\n{body}\n")
+        program.chmod(0o755)
     node.job(python(STOPPING))
     environment = {
         "SUBMITIT_EXECUTOR": "slurm",
         "SLURM_JOB_ID": "42",
+        "SLURM_JOB_NAME": "orch-a",
         "SLURM_ARRAY_JOB_ID": "41",
         "SLURM_ARRAY_TASK_ID": "0",
+        "SQUEUE_FORMAT": "%i",
         "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
     }
     worker = node.start(node.submission(), **environment)
     until((node.cwd / "up").exists, "the program")
     os.kill(worker.pid, signal.SIGUSR2)
     assert worker.wait(60) == 0
+    mine = name == "orch-a"
     outcome = node.outcome(node.execution())
-    assert (outcome.ending, outcome.requeued) == ("interrupted", accepted)
-    assert set(asked.read_text().splitlines()) == {"requeue 41_0"}
+    assert (outcome.ending, outcome.requeued) == ("interrupted", accepted and mine)
+    assert asked.exists() is mine
+    if mine:
+        assert set(asked.read_text().splitlines()) == {"requeue 41_0"}
 
 
 @pytest.mark.parametrize(

@@ -178,9 +178,22 @@ def test_a_job_held_by_slurm_is_released_and_a_persons_hold_is_left(tmp_path: Pa
     assert commands.told("scontrol") == [["scontrol", "release", "4_0"]]
 
 
-def test_cancel_takes_whole_arrays_single_tasks_and_unknown_ids(tmp_path: Path) -> None:
+def test_cancel_takes_whole_arrays_and_single_tasks_as_the_queue_has_them_now(tmp_path: Path) -> None:
+    lines = "".join(
+        [
+            *(queue_line("RUNNING", job="4", task=str(number), name="o-a") for number in range(3)),
+            *(queue_line("PENDING", job="5", task=str(number), name="o-b") for number in range(5)),
+            queue_line("COMPLETING", job="6", name="o-c"),
+            queue_line("PENDING", job="7", name="o-d"),
+            *(queue_line("PENDING", job="8", task=str(number), name="o-e") for number in range(2)),
+            queue_line("COMPLETED", job="9", task="0", name="o-f"),
+            *(queue_line("RUNNING", job="9", task=str(number), name="o-f") for number in (1, 2)),
+        ]
+    )
     own, commands = backend(
-        tmp_path, scancel=Reply(1, "", "scancel: error: Kill job error on job id 9: Invalid job id")
+        tmp_path,
+        squeue=lines,
+        scancel=Reply(1, "", "scancel: error: Kill job error on job id 6: Invalid job id"),
     )
     own.cancel(
         [
@@ -189,17 +202,32 @@ def test_cancel_takes_whole_arrays_single_tasks_and_unknown_ids(tmp_path: Path) 
             attempt(0, 1, native="6", token="o-c"),
             attempt(0, 1, native=None, token="o-d"),
             attempt(0, 2, native=None, token="o-e"),
+            *(attempt(number, 3, native="9", token="o-f") for number in (1, 2)),
+            attempt(0, 1, native="10", token="o-gone"),
         ]
     )
-    assert commands.told("scancel") == [["scancel", "4", "5_2", "6"], ["scancel", "--name", "o-d"]]
+    assert commands.told("scancel") == [["scancel", "4", "5_2", "6", "7", "8_0", "9"]]
+
+
+def test_an_id_that_is_another_jobs_by_now_is_not_cancelled(tmp_path: Path) -> None:
+    """A controller that goes on from an older state counts its ids again."""
+    lines = queue_line("RUNNING", job="4", name="o-new") + queue_line("RUNNING", job="5", task="0", name="train.sh")
+    own, commands = backend(tmp_path, squeue=lines)
+    own.cancel([attempt(native="4", token="o-old"), attempt(0, 2, native="5", token="o-b")])
+    own.cancel([])
+    assert commands.told("scancel") == []
+    assert commands.counts["squeue"] == 1
 
 
 def test_a_cancel_without_an_answer_is_said(tmp_path: Path) -> None:
     down = Reply(1, "", "scancel: error: Unable to contact slurm controller (connect failure)")
-    own, _ = backend(tmp_path, scancel=down)
+    own, _ = backend(tmp_path, squeue=queue_line("RUNNING"), scancel=down)
     with pytest.raises(ObservationFailed):
         own.cancel([attempt()])
-    own, _ = backend(tmp_path, scancel=CommandFailed("scancel", "", None))
+    own, _ = backend(tmp_path, squeue=queue_line("RUNNING"), scancel=CommandFailed("scancel", "", None))
+    with pytest.raises(ObservationFailed):
+        own.cancel([attempt()])
+    own, _ = backend(tmp_path, squeue=CommandFailed("squeue", "", None))
     with pytest.raises(ObservationFailed):
         own.cancel([attempt()])
 
