@@ -199,6 +199,14 @@ class Round:
         self._note(contact_at=now())
         return self._noted
 
+    def check(self) -> None:
+        """Ask whether a round could begin; nothing is noted. Raises MirrorError, Overtaken."""
+        with self.store.read() as connection:
+            mine, held = identity(connection), audit.held(connection)
+        there, _ = self._look(mine, anew=False)
+        check_history(there, self.place, mine, held, self._digest)
+        takes_over(there, self.place, mine)
+
     def _look(self, mine: Identity, anew: bool) -> tuple[Control, bool]:
         """What the mirror says of itself, and whether it is yet to begin."""
         try:

@@ -18,9 +18,11 @@ from db.rebuild import is_job
 from db.store import NoStore, Store
 from db.writer import MEND
 from jobs import trust
-from jobs.errors import OrchError
+from jobs.errors import BadInput, OrchError
 from jobs.files import now
 from jobs.words import JobState
+from orchestrator.mirroring import ages, rounds
+from orchestrator.mirroring.rsync import MirrorError
 from orchestrator.settings import Settings, hours, load
 from orchestrator.supervision import oddities
 from orchestrator.upkeep import machinechecks
@@ -52,7 +54,7 @@ def examine(store_path: Path | None) -> list[Finding]:
         found.append(failure("settings", str(error), "mend that line, the defaults are used meanwhile"))
     store = _open(root, found, group)
     if store is not None:
-        for check in (_files, _database, _journal, _run_folders, _results, _supervisor, _clocks, _nodes):
+        for check in (_files, _database, _journal, _run_folders, _results, _mirror, _supervisor, _clocks, _nodes):
             found += _tried(check.__name__.strip("_"), lambda check=check: check(store, settings))  # type: ignore[misc]
     found += _notify(settings)
     found += _tried("data sets", lambda: machinechecks.data_sets(settings, _needed(store)))
@@ -211,6 +213,25 @@ def _results(store: Store, settings: Settings) -> list[Finding]:
         mend = "restore the folders from a backup; tables still count these results, jobs that need them cannot start"
         return [warning("results", text, mend)]
     return [ok("results", f"the newest {plural(len(accepted), 'accepted result')} are in runs/")] if accepted else []
+
+
+def _mirror(store: Store, settings: Settings) -> list[Finding]:
+    """The mirror is asked now, and what the last round noted is told."""
+    if settings.store.mirror is None:
+        return []
+    again = "mend that; 'orch mirror --now' tries it at once"
+    try:
+        place = rounds.place_of(store, settings)
+        rounds.Round(store, settings, place).check()
+    except (MirrorError, BadInput) as error:
+        return [failure("mirror", str(error), again)]
+    at, age = now(), ages.of_place(store, settings, place)
+    if (wrong := age.warning(at)) is not None:
+        return [warning("mirror", wrong.removeprefix("mirror: "), again)]
+    if age.noted.at is None and not age.noted.under_way:
+        mend = "the supervisor makes one when it starts; 'orch mirror --now' makes it now"
+        return [warning("mirror", f"{place} answers and holds no complete round yet", mend)]
+    return [ok("mirror", age.line(at).removeprefix("mirror "))]
 
 
 def _supervisor(store: Store, settings: Settings) -> list[Finding]:

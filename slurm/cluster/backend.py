@@ -252,18 +252,12 @@ class SlurmBackend:
     # ---- changing
 
     def cancel(self, live: Sequence[LiveAttempt]) -> None:
-        """scancel running, waiting and single array tasks, many in one call, after one squeue more.
-
-        Only what the queue has under the attempt's own token is cancelled.
-        """
+        """scancel what the queue has now under the attempts' own tokens."""
         if live:
             self.changes.cancel(self._read_queue(), live)
 
     def avoid(self, live: Sequence[LiveAttempt], exclude: frozenset[str]) -> None:
-        """Merge bad nodes into ExcNodeList of what waits, and start at once what waits since its node failed.
-
-        What SLURM itself holds after a failed launch is released; holds by people stay.
-        """
+        """Merge bad nodes into ExcNodeList of what waits, and let go what SLURM itself holds."""
         self.changes.avoid(self._queue or self._read_queue(), live, exclude)
 
     def standing(self, live: Sequence[LiveAttempt]) -> dict[AttemptKey, Standing]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -310,3 +311,48 @@ def test_wherever_a_round_is_cut_off_the_one_before_is_still_there(
         ok(orch, "mirror", "--check")
     assert cut >= 7 and calls == cut, "every call was cut off once"
     assert load(filled.store.root).store.mirror == "../the mirror/"
+
+
+def of_doctor(orch: Orch) -> dict[str, str] | None:
+    """What `orch doctor` finds of the mirror."""
+    _, out, _ = orch("doctor", "--json")
+    found = [one for one in json.loads(out)["findings"] if one["subject"] == "mirror"]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def test_doctor_and_the_page_say_how_the_mirror_is(filled: Filled, orch: Orch, tmp_path: Path) -> None:
+    def doctor(level: str, text: str, mend: str) -> None:
+        found = of_doctor(orch)
+        assert found is not None
+        assert (found["level"], text in found["text"], mend in found["mend"]) == (level, True, True), found
+
+    def page(text: str) -> None:
+        ok(orch, "report", "--out", str(tmp_path / "page"))
+        written = (tmp_path / "page" / "index.html").read_text()
+        assert text in written, [line for line in written.splitlines() if "mirror" in line]
+
+    there, toml = mirror_of(filled), filled.store.root.parent / "orch.toml"
+    settings = toml.read_text()
+    filled.succeed(filled.submit()[0], {"test_accuracy": 50.0})
+    doctor("warning", "answers and holds no complete round yet", "'orch mirror --now'")
+    ok(orch, "mirror", "--now")
+    doctor("ok", f"{there} (complete ", "")
+    page(f"mirror {there} (complete ")
+    shutil.rmtree(there)
+    there.mkdir()
+    doctor("failure", "is empty, though rounds were complete there: mount its disk", "'orch mirror --now'")
+    (there / "a letter").touch()
+    doctor("failure", "is no mirror and not empty ('a letter' lies there)", "'orch mirror --now'")
+    shutil.rmtree(there)
+    other = Filled.make(tmp_path / "another" / ".orch")
+    other.submit()
+    (other.store.root.parent / "orch.toml").write_text(f'[store]\nmirror = "{there}"\n')
+    ok(orch, "mirror", "--now", "--store", str(other.store.root))
+    doctor("failure", "is the mirror of another store", "'orch mirror --now'")
+    toml.write_text('[store]\nmirror = "/nowhere/at all"\n')
+    doctor("failure", "/nowhere", "'orch mirror --now'")
+    toml.write_text('[store]\nmirror = "."\n')
+    doctor("failure", "", "'orch mirror --now'")
+    toml.write_text(settings.replace("[store]", "[store]\n[tables]").replace('mirror = "../the mirror/"\n', ""))
+    assert of_doctor(orch) is None
