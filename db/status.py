@@ -180,6 +180,18 @@ def live_code(connection: Connection, study: str, limit: int) -> tuple[int, list
     return n, [int(row[0]) for row in first]
 
 
+def searches(connection: Connection, study: str) -> list[tuple[int, str]]:
+    """(job, the newest numbers as JSON) of a study's searches that have any, dropped and cancelled ones left out."""
+    found = connection.exec_driver_sql(
+        """SELECT j.id, coalesce(r.metrics, e.latest) AS metrics FROM job j LEFT JOIN result r ON r.job_id = j.id
+        LEFT JOIN execution e ON e.id = (SELECT max(x.id) FROM execution x WHERE x.job_id = j.id)
+        WHERE j.kind = 'search' AND j.state IN ('running', 'succeeded') AND j.dropped IS NULL
+        AND j.study_id = (SELECT id FROM study WHERE name = ?) AND metrics IS NOT NULL ORDER BY j.id""",
+        (study,),
+    )
+    return [(int(row[0]), str(row[1])) for row in found]
+
+
 def may_have_news(connection: Connection) -> bool:
     """Whether any execution may have written what the store does not hold yet.
 

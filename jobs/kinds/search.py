@@ -8,7 +8,7 @@ import msgspec
 
 from jobs.kind import JobKind, Metric
 from jobs.resources import Resources
-from jobs.training.recipe import DEMO, METRICS, Positive, Rate, Recipe, resources
+from jobs.training.recipe import DEMO, METRICS, Count, Positive, Rate, Recipe, resources
 
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
@@ -35,6 +35,9 @@ class SearchConfig(Recipe, frozen=True, kw_only=True, omit_defaults=True, forbid
     """Begin from torchvision's ImageNet weights of vgg19_bn."""
     weights: str = ""
     """A file with such a state_dict instead of the download."""
+    eigenvalue_every: Count = 0
+    """After every so many epochs (and the last) the largest eigenvalue of ∇²_α of the validation loss; 0: never. It
+    changes no other number of the search (docs/study.md)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,6 +76,24 @@ KIND = JobKind(
         Metric(name="gate_sum", label="Σg", per_epoch=True),
         Metric(name="entropy", label="entropy of the gates", unit="nat", per_epoch=True),
         Metric(name="shortcuts", label="shortcuts", per_epoch=True, digits=1),
+        Metric(name="target_share", label="share of edges on one block", higher_is_better=False, per_epoch=True),
+        Metric(
+            name="alpha_eigenvalue", label="largest eigenvalue over α", higher_is_better=False, per_epoch=True, digits=4
+        ),
+        Metric(
+            name="eigenvalue_ratio",
+            label="growth of the eigenvalue",
+            higher_is_better=False,
+            per_epoch=True,
+            digits=2,
+        ),
+        Metric(
+            name="discretised_accuracy",
+            label="validation accuracy when discretised",
+            unit="%",
+            per_epoch=True,
+            digits=2,
+        ),
         *(metric for metric in METRICS if metric.name != "shortcuts"),
     ),
 )

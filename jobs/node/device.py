@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import torch
 
@@ -69,9 +72,34 @@ def synchronise(device: torch.device) -> None:
 
 def versions(device: torch.device) -> tuple[dict[str, str], str]:
     """Versions of what computes, and the device's name."""
-    found = {"python": platform.python_version(), "torch": str(torch.__version__)}
+    found = {"python": platform.python_version(), "torch": str(torch.__version__), **_beside(), **_machine()}
     if device.type != "cuda":
         return found, f"{platform.machine()} CPU"
     found["cuda"] = str(torch.version.cuda)
     found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
     return found, torch.cuda.get_device_name(device)
+
+
+def _beside() -> dict[str, str]:
+    """Versions of what computes beside torch, and of orch."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in ("numpy", "scipy", "torchvision", "deap", "orch"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _machine() -> dict[str, str]:
+    """The processor's name, its cores and the memory; what the system does not tell is left out."""
+    found = {"system": platform.platform()}
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        if names:
+            found["cpu"] = f"{names[0]} ({len(names)} threads)"
+    with contextlib.suppress(OSError, ValueError):
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        found["memory"] = f"{size / 2**30:.0f} GiB"
+    return found

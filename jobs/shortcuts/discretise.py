@@ -83,6 +83,12 @@ def discretise(alpha: Matrix, method: Method, tau: float = 0.0) -> Architecture:
     return Architecture(edges=tuple(sorted(kept)))
 
 
+def nones(alpha: Matrix) -> list[float]:
+    """What "none" has of each block's softmax (method B), by block; 0 where no shortcut can end."""
+    _check(alpha)
+    return [_competition(alpha, block)[-1] if block in TARGETS else 0.0 for block in range(BLOCKS)]
+
+
 def initial_gate(target: int, method: Method) -> float:
     """The gate of an edge into block `target` at α = 0."""
     return 0.5 if method == "A" else 1.0 / (len(sources(target)) + 1)
@@ -102,6 +108,17 @@ def entropy(alpha: Matrix, method: Method) -> float:
     if method == "A":
         return sum(_nats(gate[i][j]) + _nats(1.0 - gate[i][j]) for i, j in EDGES) / len(EDGES)
     return sum(_nats(p) for target in TARGETS for p in _competition(alpha, target)) / len(TARGETS)
+
+
+def target_share(edges: Sequence[Edge]) -> float | None:
+    """The share of an architecture's edges that end at its most popular block (0..1); None where it has no edge.
+
+    k edges on k blocks have 1/k; 1 means that everything goes to one place. B keeps at most one a block.
+    """
+    if not edges:
+        return None
+    ends = [target for _, target in edges]
+    return max(map(ends.count, ends)) / len(ends)
 
 
 def keep_alpha(folder: Path, epoch: int, alpha: Matrix, method: Method) -> None:

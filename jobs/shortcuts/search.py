@@ -20,7 +20,7 @@ from jobs.node import device as devices
 from jobs.node.context import Context
 from jobs.records import Architecture
 from jobs.seeds import derive
-from jobs.shortcuts import bilevel, discretise, pretrained
+from jobs.shortcuts import bilevel, collapse, curvature, discretise, pretrained
 from jobs.shortcuts.supernet import Gated, Supernet, frozen_statistics
 from jobs.training.data import Batches, Evaluator, ImageData, Split, load
 from jobs.training.loop import Diverged, Trainer, resume
@@ -161,6 +161,8 @@ class Searcher(Trainer):
         self.step = SearchStep(network, self.batches, self.validation, config, precision, graph=graph)
         self.alphas: list[Tensor] = [torch.zeros(architectures.BLOCKS, architectures.BLOCKS)]
         """α (float32 16×16, on the CPU) after each finished epoch; the first is the start."""
+        self.eigenvalues: list[float] = []
+        """The looks at the curvature so far."""
         self._alpha_epoch_start = self.alpha_generator.get_state()
         self.keep_alphas()
 
@@ -170,11 +172,13 @@ class Searcher(Trainer):
             "alphas": torch.stack(self.alphas),
             "alpha_optimizer": self.step.alpha_optimizer.state_dict(),
             "alpha_epoch_start": self._alpha_epoch_start,
+            "eigenvalues": list(self.eigenvalues),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         super().load(state)
         self.alphas = list(state["alphas"].unbind())
+        self.eigenvalues = list(state.get("eigenvalues", ()))  # none in checkpoints of an older orch
         for name, saved in state["alpha_optimizer"]["state"][0].items():
             self.step.alpha_moments[name].copy_(saved)
         self._alpha_epoch_start = state["alpha_epoch_start"]
@@ -206,13 +210,52 @@ class Searcher(Trainer):
         rows = alpha.tolist()
         discretise.keep_alpha(self.folder, self.epoch, rows, self.config.method)
         self._alpha_epoch_start = self.alpha_generator.get_state()
+        found = self.readout(self.epoch)
         return {
             **values,
             "val_accuracy": 100.0 * right / len(self.validator.split),
             "gate_sum": discretise.gate_sum(rows, self.config.method),
             "entropy": discretise.entropy(rows, self.config.method),
-            "shortcuts": float(len(self.readout(self.epoch).edges)),
+            "shortcuts": float(len(found.edges)),
+            **{name: value for name, value in self._watched(found).items() if value is not None},
         }
+
+    def _watched(self, found: Architecture) -> dict[str, float | None]:
+        """What tells of a collapse; None is not known at this epoch. Draws nothing and changes nothing."""
+        last = self.epoch == self.config.epochs
+        every = self.config.eigenvalue_every
+        eigenvalue = self._eigenvalue() if every and (last or self.epoch % every == 0) else None
+        if eigenvalue is not None:
+            self.eigenvalues.append(eigenvalue)
+        return {
+            "target_share": discretise.target_share(found.edges),
+            "discretised_accuracy": self._discretised(found) if last or self.epoch in self.config.readouts else None,
+            "alpha_eigenvalue": eigenvalue,
+            "eigenvalue_ratio": None if eigenvalue is None else collapse.ratio(self.eigenvalues),
+        }
+
+    def _discretised(self, found: Architecture) -> float:
+        """Accuracy on the validation half of the supernet with the read-out's gates at 1 and all others at 0, its
+        weights and BN statistics as they are: before any retraining, as in RobustDARTS (arXiv 1909.09656)."""
+        with torch.random.fork_rng(devices=[]):  # a new net draws weights before it takes over ours
+            network = self.gated.supernet.discretised(found.edges)
+        network = network.to(memory_format=torch.channels_last)
+        with devices.autocast(self.device, self.precision):
+            right = int(self.validator.correct(network))
+        return 100.0 * right / len(self.validator.split)
+
+    def _eigenvalue(self) -> float | None:
+        """Of the loss that α is trained on, in fp32 and on the same images each time."""
+        images, labels = self.validator.part(curvature.IMAGES)
+        training = self.gated.training
+        self.gated.train()
+        try:
+            with frozen_statistics(self.gated):
+                return curvature.largest_eigenvalue(
+                    lambda: functional.cross_entropy(self.gated(images), labels), self.gated.alpha, self.config.method
+                )
+        finally:
+            self.gated.train(training)
 
     def keep_alphas(self) -> None:
         """Write the whole history of α to the execution's own file."""
@@ -243,6 +286,7 @@ def run(context: Context) -> dict[str, float | None]:
     context.keep_architecture(last)
     return {
         **trained.values,
+        "target_share": discretise.target_share(last.edges),
         "params": float(architectures.parameters(last.edges, config.width)),
         "shortcuts": float(len(last.edges)),
         "extra_params": float(architectures.extra_parameters(last.edges, config.width)),

@@ -161,6 +161,11 @@ class Evaluator:
         self.batch_size = batch_size
         self._normalise = Normaliser(dataset, split.images.device)
 
+    def part(self, count: int) -> tuple[Tensor, Tensor]:
+        """The first `count` images of the split (float32 N×3×32×32, normalised) and their labels (int64)."""
+        first = self.split[:count]
+        return self._normalise(first.images), first.labels
+
     def correct(self, network: torch.nn.Module) -> Tensor:
         """How many images are classified rightly (int64, on the device: no host sync). The net is put to eval mode."""
         network.eval()

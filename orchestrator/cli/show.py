@@ -80,7 +80,15 @@ def _show(store: Store, detail: Detail, as_json: bool) -> Any:
     from orchestrator.views import program
 
     if as_json:
-        told = {**view.as_json(detail, folder), "sent": sent.as_json(last), "usage": _usages(store, detail)}
+        from orchestrator.tables.keys import defaults
+
+        resolved = {**defaults(detail.job.kind, detail.job.preset), **detail.job.config}
+        told = {
+            **view.as_json(detail, folder),
+            "resolved": resolved,
+            "sent": sent.as_json(last),
+            "usage": _usages(store, detail),
+        }
         if detail.job.kind == "command" and not detail.job.imported:
             told["program"] = program.as_json(detail.job, execution)
         return told
@@ -92,7 +100,11 @@ def _show(store: Store, detail: Detail, as_json: bool) -> Any:
 
     out = console()
     at = now()
-    more = {"sent": sent.text(detail, last), **program.of_kind(detail.job, execution, store.layout.code)}
+    more = {
+        "Table 1": _table1(detail),
+        "sent": sent.text(detail, last),
+        **program.of_kind(detail.job, execution, store.layout.code),
+    }
     if detail.job.kind == "command" and not detail.job.imported:
         more |= program.facts(detail.job, execution, store.layout.code)
     more |= _seal(store, detail)
@@ -101,6 +113,27 @@ def _show(store: Store, detail: Detail, as_json: bool) -> Any:
         more |= usage.facts(read_json(execution / FILE, UsageFile), cpus, at, runs=runs)
     out.print(view.job(detail, folder, progress_of(store, detail, at), at, out.width, more))
     return None
+
+
+def _table1(detail: Detail) -> str:
+    """The settings of the report's Table 1 as this job has them, defaults resolved; empty where it trains nothing."""
+    from db.rows import ResultRow
+    from orchestrator.report.sections import table1
+
+    job = detail.job
+    if job.imported:
+        return ""
+    row = ResultRow(
+        job=job.id,
+        study=job.study,
+        kind=job.kind,
+        preset=job.preset,
+        dataset=job.dataset or "",
+        seed=job.seed,
+        state=job.state,
+        config=job.config,
+    )
+    return "; ".join(f"{line.name}: {line.value}" for line in table1([row]))
 
 
 def _usages(store: Store, detail: Detail) -> list[dict[str, Any]]:

@@ -104,6 +104,14 @@ def _kind_command(name: str) -> click.Command:
             click.Option(["--from-search"], metavar="all|JOB[,JOB]", help="One job per search replicate and read-out."),
             click.Option(["--epochs", "search_epochs"], help="With --from-search: its read-outs, like 50,100,150."),
         ]
+    if name == "evaluate":
+        parameters.append(
+            click.Option(
+                ["--from-evolve"],
+                metavar="all|JOB[,JOB]",
+                help="Each architecture on the front of an evolution (or of a random search: --generations 1).",
+            )
+        )
     if "repeat" in fields:
         parameters.append(click.Option(["--repeats"], type=int, default=1, help="Trainings per architecture."))
     if name == "command":
@@ -192,6 +200,7 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
         after="after" if len(after) == 1 else "",
         after_jobs=tuple(after),
         from_search=given.get("from_search"),
+        from_evolve=given.get("from_evolve"),
         search_epochs=epochs_of(given.get("search_epochs")),
         repeats=given.get("repeats", 1),
         match=given.get("match", "count+params"),
@@ -202,6 +211,8 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
         priority=given["priority"],
         **{name: given[name] for name in ("canary", "max_running", "max_fails") if name in given},
     )
+    if request.from_evolve and request.from_search:
+        raise click.UsageError("--from-search and --from-evolve say two origins: give one of them")
     if request.search_epochs and not request.from_search:
         raise click.UsageError("--epochs names read-outs of --from-search; the training's length is --set epochs=N")
     if given["debug"]:
@@ -253,6 +264,8 @@ def _say(done: Any, study: str, preset: str, given: dict[str, Any], dry: bool) -
         from orchestrator.submitting.estimating import gpu_hours
 
         click.echo(f"  about {gpu_hours(done.planned):.1f} GPU hours in all (an estimate: docs/benchmarks.md)")
+    for line in done.costs:
+        click.echo(f"  {line}")
     would = "would create" if dry else "created"
     if done.unused:
         click.echo(f"note: without effect, since the jobs run on this host: {listed(done.unused)}", err=True)

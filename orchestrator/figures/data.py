@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from db.rows import Curve, ResultRow, Span
 from jobs.errors import BadInput
 from jobs.records import Edge
-from jobs.shortcuts.discretise import AlphaLine, discretise
+from jobs.shortcuts.discretise import AlphaLine, discretise, nones
 from orchestrator.tables.cells import ACCURACY
 from orchestrator.tables.keys import setting
 from orchestrator.tables.render import DATASETS
@@ -33,6 +33,8 @@ class AlphaMap:
     kept: Sequence[Edge] = ()
     """The edges that the read-out keeps at this epoch."""
     pretrained: bool = False
+    none: Sequence[float] = ()
+    """Of method B: what "none" has of each block's softmax (16 values in 0..1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,7 @@ def alpha_maps(row: ResultRow, lines: Sequence[AlphaLine], epochs: Sequence[int]
             gates=line.gates,
             kept=discretise(line.alpha, method, setting(row, "tau") or 0.0).edges,
             pretrained=bool(row.config.get("pretrained")),
+            none=nones(line.alpha) if method == "B" else (),
         )
         for line in chosen
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from db.rows import ResultRow
 from orchestrator.figures.data import FigureData, NothingToDraw
 from orchestrator.figures.style import BLACK, GREY, MARKERS, METHODS, canvas, colour, title, whole_numbers, words
 from orchestrator.tables.cells import ACCURACY
@@ -39,16 +40,12 @@ def shortcuts(data: FigureData) -> Figure:
 
 
 def pareto(data: FigureData) -> Figure:
-    """Every architecture's accuracy against its parameters, with those that no other one beats in both."""
+    """Every architecture's mean accuracy against its parameters, with those that no other one beats in both."""
     detail = data.setting()
     metric = data.metric
     if metric == ACCURACY and not any(number(row, ACCURACY) is not None for row in data.rows):
         metric = "val_accuracy"
-    kinds: dict[str, list[tuple[float, float]]] = {}
-    for row in data.rows:
-        x, y = number(row, "params_m"), number(row, metric)
-        if x is not None and y is not None and row.kind not in NO_ARCHITECTURE:
-            kinds.setdefault(row.kind, []).append((x, y))
+    kinds = architectures(data.rows, metric)
     if not kinds:
         raise NothingToDraw(f"nothing to draw: no finished job has both params and {metric}")
     figure = canvas(6.4, 4.2)
@@ -77,8 +74,28 @@ def pareto(data: FigureData) -> Figure:
     axes.set_xlabel(LABELS["params_m"])
     axes.set_ylabel(f"{words(metric)} (%)")
     figure.legend(loc="outside lower center", ncols=3)
-    title(axes, "Pareto front: accuracy against parameters", f"{detail}, n = {sum(map(len, kinds.values()))}")
+    n = f"n = {sum(map(len, kinds.values()))} architectures, each the mean of its trainings"
+    rests = "\nit rests on test data: choose nothing by it" if metric == ACCURACY else ""
+    title(axes, "Pareto front: accuracy against parameters", f"{detail}, {n}{rests}")
     return figure
+
+
+def architectures(rows: Sequence[ResultRow], metric: str) -> dict[str, list[tuple[float, float]]]:
+    """Kind → (parameters in M, the mean of `metric` over its trainings) of each architecture.
+
+    One seed's luck is no architecture's: a front over trainings would be drawn by the luckiest. Where nobody knows the
+    edges, a training is an architecture of its own.
+    """
+    found: dict[str, dict[object, list[tuple[float, float]]]] = {}
+    for row in rows:
+        x, y = number(row, "params_m"), number(row, metric)
+        if x is not None and y is not None and row.kind not in NO_ARCHITECTURE:
+            which = row.job if row.edges is None else (row.edges, x)
+            found.setdefault(row.kind, {}).setdefault(which, []).append((x, y))
+    return {
+        kind: [(mean([x for x, _ in same]), mean([y for _, y in same])) for same in points.values()]
+        for kind, points in found.items()
+    }
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -15,6 +15,28 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", label);
   label();
 
+  // A figure fills the window, and is wide enough to be read on a phone; the drawing itself moves there and back.
+  const large = document.getElementById("large");
+  const place = large.querySelector("div");
+  let home = null;
+  for (const button of document.querySelectorAll(".enlarge")) {
+    button.addEventListener("click", () => {
+      const svg = button.querySelector("svg");
+      const box = svg.viewBox.baseVal;
+      home = button;
+      large.classList.toggle("tall", box.height > 0 && box.width / box.height < innerWidth / innerHeight);
+      large.setAttribute("aria-label", svg.getAttribute("aria-label"));
+      place.replaceChildren(svg);
+      large.showModal();
+    });
+  }
+  large.addEventListener("close", () => {
+    home.replaceChildren(...place.childNodes);
+    home.focus();
+  });
+  place.addEventListener("click", () => large.close());
+  document.getElementById("smaller").addEventListener("click", () => large.close());
+
   const key = (row, column) => {
     const cell = row.cells[column];
     const text = cell.dataset.value ?? cell.textContent.trim();

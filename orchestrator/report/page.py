@@ -17,7 +17,7 @@ from orchestrator import figures
 from orchestrator.figures import FIGURES, FigureData
 from orchestrator.figures.data import reported
 from orchestrator.figures.speech import font
-from orchestrator.report import sections
+from orchestrator.report import checklist, sections, watched
 from orchestrator.report.data import ReportData
 from orchestrator.report.laid import laid_out, not_laid_out
 from orchestrator.report.policy import Classes, content_security_policy
@@ -87,6 +87,7 @@ def build(data: ReportData, lang: Language = "en") -> str:
         versions=sections.versions(data),
         failures=sections.failures(data),
         jobs=sections.job_table(data),
+        checklist=_checklist(data, lang),
         minutes=sections.minutes,
         lang=lang,
         t=japanese if lang == "ja" else str,
@@ -129,12 +130,13 @@ def _part(data: ReportData, dataset: str, preset: str, index: int, lang: Languag
     tables = table2.build_all(others)
     house = default.wants_table2(others, tables)
     for table in tables if house else ():
-        grids += [to_grid(table, lang), *stats.compute(table).grids(lang)]
+        grids += [to_grid(table, lang), *(part for grid in stats.compute(table).grids(lang) for part in grid.parts())]
     for part in default.parts(default.beside_table2(others) if house else others):
         grouped = part.table()
         shown = spoken(generic.to_grid(grouped, emphasize=not grouped.house), lang)
         grids += [shown, *groupstats.grids(grouped, lang)]
     curves = [curve for curve in data.curves if curve.job in jobs]
+    grids += [spoken(grid, lang) for grid in watched.grids(others, curves)]
     figure_data = FigureData(
         rows=rows,
         curves=curves,
@@ -151,6 +153,13 @@ def _part(data: ReportData, dataset: str, preset: str, index: int, lang: Languag
         table1=tuple(sections.table1(rows)),
         other=tuple(sections.other_settings(rows)),
     )
+
+
+def _checklist(data: ReportData, lang: Language) -> Grid | None:
+    """The NAS checklist, of a study that searches or trains architectures."""
+    if not any(row.kind in checklist.SEARCHING | checklist.FINAL for row in data.rows):
+        return None
+    return checklist.spoken_grid(data, lang)
 
 
 def _wanted(name: str, rows: Sequence[ResultRow]) -> bool:

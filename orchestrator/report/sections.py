@@ -19,6 +19,8 @@ from orchestrator.tables.render import DATASETS
 from orchestrator.tables.values import in_order
 from orchestrator.tables.varying import by_importance, given, is_house, varying
 
+HARDWARE = frozenset({"cpu", "memory", "system"})
+"""Of the versions of an execution: what it ran on."""
 STATES = (
     JobState.FAILED, JobState.RUNNING, JobState.SUBMITTED, JobState.QUEUED, JobState.WAITING, JobState.SUCCEEDED,
     JobState.CANCELLED,
@@ -156,9 +158,14 @@ def other_settings(rows: Sequence[ResultRow]) -> list[tuple[str, list[Setting]]]
 
 
 def versions(data: ReportData) -> list[Setting]:
-    """Libraries, then which code and which devices the jobs ran on."""
-    lines = [Setting(name=name, value=data.versions[name]) for name in sorted(data.versions)]
-    for what, attribute in (("code", "code"), ("device", "device_name")):
+    """The devices that the jobs ran on and their processors, then every version of what computed, then the code."""
+    lines: list[Setting] = []
+    for what, attribute in (("device", "device_name"), ("code", "code")):
+        if what == "code":
+            lines += [
+                Setting(name=name, value=data.versions[name])
+                for name in sorted(data.versions, key=lambda name: (name not in HARDWARE, name))
+            ]
         groups: dict[str, list[ResultRow]] = {}
         for row in data.rows:
             if getattr(row, attribute):

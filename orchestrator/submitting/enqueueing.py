@@ -31,7 +31,7 @@ from orchestrator.code import mentions, plugins, scripts
 from orchestrator.code.snapshots import holding
 from orchestrator.settings import Settings, Slurm
 from orchestrator.studyfile.points import check_jobs
-from orchestrator.submitting import canaries, graph, program, ranks, repeated, reporting
+from orchestrator.submitting import canaries, evolutions, graph, program, ranks, repeated, reporting
 from orchestrator.submitting.graph import Planned
 from orchestrator.submitting.newterms import Given, give, keep_theirs, named_label, named_terms
 from orchestrator.submitting.planning import Launch, Order, check_place
@@ -54,6 +54,8 @@ class Submitted:
     """sbatch parameters of the command that mean nothing on its backend."""
     remarks: tuple[str, ...] = ()
     """What a person should know, a sentence each."""
+    costs: tuple[str, ...] = ()
+    """What an evolution will cost, a sentence each."""
     commands: tuple[str, ...] = ()
     """Of a dry run of programs: the first command lines, as they will run."""
     more_commands: int = 0
@@ -113,7 +115,8 @@ def _submit(store: Store, settings: Settings, request: Request, place: Place, *,
     backend = choose(request.backend)
     options, asked, unused = _options(request, settings, backend)
     values, data_dir = values_of(settings, request), data_dir_of(settings, request)
-    orders = [] if request.kind == "table2" or request.from_search else _orders(request, values, place)
+    derived = request.kind == "table2" or request.from_search or request.from_evolve
+    orders = [] if derived else _orders(request, values, place)
     kept_apart = request.kind == program.KIND and not request.live  # what git says is told with its code
     launch = Launch(
         backend=backend.value,
@@ -214,7 +217,10 @@ def _enqueue(
                     found = graph.searches(writer.connection, request.study, request.from_search, request.preset)
                     epochs, repeats = request.search_epochs, request.repeats
                     orders = graph.from_searches(request.kind, found, epochs, values, request.preset, repeats)
-                ensured = graph.ensure(writer, request.study, orders, launch, at, same)
+                if request.from_evolve:
+                    ensured = evolutions.evaluations(store, writer, request, values, launch, at)
+                else:
+                    ensured = graph.ensure(writer, request.study, orders, launch, at, same)
             remarks = canaries.restrain(writer, request, ensured, at, dry_run=dry_run)
             remarks += keep_theirs(change, named_label(request), jobs.get_many(writer.connection, ensured.existing))
             if request.priority and ensured.created:
@@ -227,6 +233,7 @@ def _enqueue(
                 changed=_change_existing(writer, ensured, change, at),
                 change=change,
                 remarks=tuple(remarks),
+                costs=evolutions.costs(orders),
             )
             if dry_run:
                 raise DryRun(replace(result, first=jobs.get(writer.connection, (ensured.created or ensured.ids)[0])))

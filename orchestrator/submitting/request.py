@@ -53,6 +53,8 @@ class Request:
     cwd: Path | None = None
     """Where the program's files lie; None: here."""
     from_search: str | None = None
+    from_evolve: str | None = None
+    """`--from-evolve`: the front of these evolutions."""
     search_epochs: Sequence[int] | None = None
     repeats: int = 1
     match: str = "count+params"
@@ -107,8 +109,8 @@ def ensure_data(settings: Settings, request: Request) -> None:
     values = values_of(settings, request)
     if request.kind == "table2":
         configs = [kind_named("search").configure({**values, "method": "A"}, request.preset)]
-    elif request.from_search:
-        return  # its searches have read the same data
+    elif request.from_search or request.from_evolve:
+        return  # they have read the same data
     else:
         kind = kind_named(request.kind)
         configs = [kind.configure(values, request.preset)] if kind.needs_data else []

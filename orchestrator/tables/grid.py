@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,31 @@ class Grid:
     """Nested headings: the levels above the last one, the outermost first; `headings` name the whole way then."""
     leaves: Sequence[str] = ()
     """The last level of nested headings."""
+    pieces: Sequence[Sequence[int]] = ()
+    """Columns that stand together where the whole is too wide for a page: each piece begins with the text columns."""
+
+    def parts(self) -> Sequence[Grid]:
+        """The pieces as tables of their own, the notes under the last one; itself where it has none."""
+        if not self.pieces:
+            return [self]
+        found = []
+        for place, piece in enumerate(self.pieces):
+            columns = [*range(self.text_columns), *piece]
+            found.append(
+                replace(
+                    self,
+                    caption=self.caption
+                    if len(self.pieces) == 1
+                    else f"{self.caption} ({place + 1}/{len(self.pieces)})",
+                    headings=[self.headings[column] for column in columns],
+                    rows=[[row[column] for column in columns] for row in self.rows],
+                    notes=self.notes if place + 1 == len(self.pieces) else (),
+                    bold=frozenset((row, columns.index(column)) for row, column in self.bold if column in columns),
+                    label=self.label if place == 0 else "",
+                    pieces=(),
+                )
+            )
+        return found
 
 
 _NUMBER = re.compile(r"^[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\Z")
@@ -98,8 +123,11 @@ def markdown(grid: Grid) -> str:
 def latex(grid: Grid) -> str:
     """A table float for the packages booktabs and graphicx, shrunk to the width of the text where it is wider.
 
-    Japanese text needs a Japanese engine (LuaLaTeX, upLaTeX).
+    A table with pieces is a float for each, so that none has to shrink until nobody can read it. Japanese text needs a
+    Japanese engine (LuaLaTeX, upLaTeX).
     """
+    if grid.pieces:
+        return "\n".join(map(latex, grid.parts()))
     columns = "l" * grid.text_columns + "c" * (len(grid.headings) - grid.text_columns)
     lines = [
         r"% needs \usepackage{booktabs} and \usepackage{graphicx}",

@@ -136,7 +136,7 @@ def _with_search(rows: Iterable[ResultRow], searches: Iterable[ResultRow]) -> li
     An evaluation's own config does not tell how its architecture was searched, and a cell must not mix that either.
     """
     by_job = {search.job: search for search in searches}
-    told = differing(list(by_job.values()), ("pretrained", "readouts"))
+    told = differing(list(by_job.values()), ("pretrained", "readouts", "eigenvalue_every"))
     if not told:
         return list(rows)
     found = []

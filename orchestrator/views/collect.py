@@ -30,7 +30,7 @@ from orchestrator.supervision import notices
 from orchestrator.tables.varying import is_house, varying
 from orchestrator.views import idle, restraints
 from orchestrator.views import status as view
-from orchestrator.views.notes import code_note, studies_note
+from orchestrator.views.notes import code_note, collapse_notes, studies_note
 from orchestrator.views.progress import Progress, progress
 from orchestrator.views.words import plural
 from slurm.pools import Pools
@@ -99,6 +99,7 @@ def status_view(
             *(restraints.flock_note(canary) for canary in flocks),
             restraints.study_note(limits, counts[JobState.QUEUED]),
             *told.lines(connection, name),
+            *collapse_notes(status.searches(connection, name) if "search" in kinds else ()),
             code_note(*status.code_changed(connection, name, FIRST_FEW)),
             view.live_note(*status.live_code(connection, name, FIRST_FEW)),
             *_upgrades(connection, name),

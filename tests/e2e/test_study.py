@@ -60,6 +60,31 @@ def test_an_evolution_goes_on_by_jobs_that_jobs_spawn_even_with_one_slot(orch: O
     orch("supervise", "--until-idle")
     assert len(orch.jobs()) == created, "what was spawned is not spawned again"
 
+    # its front, by Table 1's settings: an evaluation for each architecture on it and each seed
+    last = next(job for job in reversed(orch.jobs()) if job.kind == "evolve-step")
+    front = int(orch.json("show", str(last.id))["result"]["metrics"]["front"])
+    made = orch.json("submit", "evaluate", "--from-evolve", "1", "--seeds", "2", "--no-start")
+    assert len(made["created"]) == 2 * front > 0
+    shown = orch.json("show", str(made["created"][0]))
+    assert shown["launching"]["label"] == "evolve 1"
+    assert shown["resolved"]["lr"] == 0.0090131 and shown["resolved"]["batch_size"] == 64
+    assert "Optim(w): SGD(lr=0.0090131" in orch("show", str(made["created"][0]))
+    assert orch.json("submit", "evaluate", "--from-evolve", "all", "--seeds", "2", "--no-start")["created"] == []
+    refused = orch.call("submit", "evaluate", "--from-evolve", str(last.id))
+    assert refused.returncode == 2 and f"job {last.id} is of the kind evolve-step, not evolve" in refused.stderr
+
+
+def test_an_evolution_tells_what_it_costs_and_has_no_front_before_its_end(orch: Orch) -> None:
+    told = orch("submit", "evolve", "--preset", "report", "--device", "cpu", "--dry-run")
+    assert "at most 200 individuals (population 20 × 10 generations" in told
+    assert "about 0.4 GPU hours" in told and "6.7 trainings of 150 epochs" in told  # 200 · 10 / 2 epochs, 1.6 s each
+    assert "asks for 8000 MB, at most 2500 MB of a GPU's memory" in told
+    assert "orch submit evolve --population 200 --generations 1" in told
+    assert "hours: not known" in orch("submit", "evolve", "--no-start")
+    refused = orch.call("submit", "evaluate", "--from-evolve", "1")
+    assert refused.returncode == 2
+    assert "evolution 1 has no front yet: its newest step, job 1, is queued" in refused.stderr
+
 
 def test_a_waiting_job_behind_a_failed_one_says_so_and_goes_on_after_a_retry(orch: Orch) -> None:
     orch(

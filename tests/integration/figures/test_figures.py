@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,10 +14,10 @@ from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from db.rows import Curve, Span
+from db.rows import Curve, ResultRow, Span
 from jobs.architectures import EDGES
 from jobs.errors import BadInput
-from jobs.shortcuts.discretise import keep_alpha, read_alpha
+from jobs.shortcuts.discretise import gates, keep_alpha, nones, read_alpha
 from orchestrator import figures
 from orchestrator.figures import (
     FIGURES,
@@ -51,7 +52,10 @@ def data() -> FigureData:
             gates = plausible.alpha(method, seed=1 + late)
             kept = [(i, j) for i, j in EDGES if gates[i][j] >= 0.6]
             job = len(maps) + 1
-            maps.append(AlphaMap(job=job, method=method, seed=0, epoch=6, gates=gates, kept=kept, pretrained=late))
+            none = [1.0 - sum(row[j] for row in gates) if j > 1 else 0.0 for j in range(16)] if method == "B" else ()
+            maps.append(
+                AlphaMap(job=job, method=method, seed=0, epoch=6, gates=gates, kept=kept, pretrained=late, none=none)
+            )
     everything = [*rows, *pretrained]
     return FigureData(
         rows=everything, curves=plausible.curves(everything), spans=plausible.spans(rows[:24]), alphas=maps
@@ -174,11 +178,29 @@ def test_impossible_cells_are_masked_and_kept_edges_outlined() -> None:
     for axes, one in zip(panels, maps, strict=True):
         image = axes.images[0]
         shown = image.get_array()
-        assert shown is not None and shown.count() == 105
-        assert image.get_clim() == (0.0, alpha.scale(maps))
-        assert shown[0, 15] == one.gates[0][15]
+        assert shown is not None and shown.count() == (105 if one.method == "A" else 119)
+        assert image.get_clim() == (-alpha.scale(maps), alpha.scale(maps))
+        assert shown[0, 15] == pytest.approx(one.gates[0][15] - (0.5 if one.method == "A" else 1 / 15))
+        assert shown[13, 15] == pytest.approx(one.gates[13][15] - (0.5 if one.method == "A" else 1 / 15))
         outlines = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
         assert len(outlines) == 2 * len(one.kept)
+
+
+def test_none_competes_in_a_row_of_its_own() -> None:
+    start = [[0.0] * 16 for _ in range(16)]
+    start[4][4] = 2.0  # "none" of block 4 wins over its three sources
+    one = AlphaMap(job=1, method="B", seed=0, epoch=1, gates=gates(start, "B"), none=nones(start))
+    found = alpha.moves(one)
+    assert len(found) == 17
+    assert found[16][4] == pytest.approx(math.exp(2) / (math.exp(2) + 3) - 1 / 4)
+    assert found[0][4] == pytest.approx(1 / (math.exp(2) + 3) - 1 / 4)
+    assert found[16][5] == found[0][2] == 0.0  # where nothing was decided nothing has moved
+    assert math.isnan(found[16][1]) and math.isnan(found[3][4])
+    assert alpha.scale([one]) == 0.5
+
+
+def test_old_maps_without_none_are_drawn() -> None:
+    assert len(alpha.moves(replace(data().alphas[1], none=()))) == 16
 
 
 def test_seven_and_eight_have_one_colour_scale() -> None:
@@ -273,6 +295,20 @@ def test_the_front_counts_each_architecture_once() -> None:
     rows = [plausible.row(1, kind="individual"), plausible.row(2, kind="evolve-step")]
     text = words(scatter.pareto(FigureData(rows=rows)))
     assert "individual (n = 1)" in text and "evolve-step" not in text
+
+
+def test_the_front_is_of_the_means_of_architectures_and_says_that_it_rests_on_test_data() -> None:
+    def one(job: int, accuracy: float, edges: tuple[tuple[int, int], ...] | None) -> ResultRow:
+        return plausible.row(job, accuracy=accuracy, edges=edges, seed=job)
+
+    rows = [one(1, 95.0, ((0, 2),)), one(2, 91.0, ((0, 2),)), one(3, 94.0, ((0, 3),)), one(4, 90.0, None)]
+    (points,) = scatter.architectures(rows, "test_accuracy").values()
+    assert [y for _, y in points] == [93.0, 94.0, 90.0]  # the lucky 95 is no architecture
+    assert scatter.front(points) == [(points[0][0], 94.0)]
+    text = words(scatter.pareto(FigureData(rows=rows)))
+    assert "n = 3 architectures" in text and "rests on test data" in text
+    judged = [replace(row, kind="individual", metrics={"val_accuracy": 90.0, "params": 2e7}) for row in rows]
+    assert "test data" not in words(scatter.pareto(FigureData(rows=judged)))
 
 
 def test_a_bar_too_short_for_its_number_has_none() -> None:

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 import pytest
 from matplotlib.text import Text
 
-from db.rows import ResultRow
+from db.rows import Curve, ResultRow
 from db.seals import Seal, Standing, Verdict
 from jobs.errors import BadInput
 from jobs.words import Cause, JobState
 from orchestrator.figures import FIGURES, GENERAL, Axes, FigureData, image, speech
 from orchestrator.figures.style import canvas, fit, heading, styled
-from orchestrator.report import page
+from orchestrator.report import checklist, page, watched
 from orchestrator.report.data import ReportData
 from orchestrator.tables import afterthoughts, default, generic, groupstats, render, stats, table2
 from orchestrator.tables.generic import MARKED
@@ -28,9 +28,13 @@ from tests.integration.figures.test_figures import chosen, data
 NAMES = re.compile(
     "synthetic|lr|acc|opt|sgd|adam|lion|train|py|search|evaluate|random|baseline|node|gpu|GPU|CPU|UTC|VGG|vgg|CIFAR|SGD|"
     "Step|Optim|Scheduler|std|Welch|Holm|Hedges|Mann|Whitney|report|orch|table|diff|code|live|fig|curves|pareto|gantt|"
-    "seconds|depth|method|metric|made|kill|term|torn"
+    "seconds|depth|method|metric|made|kill|term|torn|NAS|Lindauer|Hutter|JMLR|RobustDARTS"
 )
 """What a person or a kind named, and signs that are the same in Japanese."""
+
+
+SETTINGS = re.compile(r"alpha_lr: .*?zero_one: 0|eigenvalue_every|docs/study\.md")
+"""By their own names in every language."""
 
 
 def left(text: str) -> list[str]:
@@ -114,7 +118,27 @@ def test_the_whole_page() -> None:
     body = re.sub(r"<(style|script|svg)\b.*?</\1>", "", shown, flags=re.DOTALL)
     body = re.sub(r"<details><summary>.*?</details>", "", body, flags=re.DOTALL)  # settings by their own names
     body = re.sub(r"<tr data-state.*?</tr>", "", body, flags=re.DOTALL)
+    body = SETTINGS.sub("", body).replace("&amp;", "&")
     assert [(word, text) for text in re.findall(r">([^<>]+)<", body) for word in left(text)] == []
+
+
+def test_searches_under_watch_and_every_answer_of_the_checklist() -> None:
+    said = {"target_share": 0.75, "shortcuts": 8.0, "discretised_accuracy": 60.0, "eigenvalue_ratio": 2.0}
+    plain = plausible.study_rows(4)
+    rows = [replace(one, metrics={**one.metrics, **said}) if one.kind == "search" else one for one in plain]
+    mixed = [replace(one, code="c1", device_name=f"g{one.job % 2}", code_changed=True, gpu_seconds=9.0) for one in rows]
+    seen = [
+        Curve(job=one.job, kind="search", seed=one.seed, config={}, points=((50, {"val_accuracy": float(one.job)}),))
+        for one in rows
+        if one.kind == "search"
+    ]
+    grids = [spoken(grid, "ja") for grid in watched.grids(rows, seen)]
+    assert len(grids[0].notes) > 3 and len(grids) == 2
+    for these, versions in ((rows, {}), (mixed, {"lr": "1, 2"}), ([], {})):
+        given = ReportData(study="s", made_at=datetime(2026, 1, 6, tzinfo=UTC), rows=these, versions=versions)
+        grids.append(checklist.spoken_grid(given, "ja"))
+    found = [SETTINGS.sub("", text) for grid in grids for text in texts(grid)]
+    assert [(word, text) for text in found for word in left(text)] == []
 
 
 def test_every_state_and_cause() -> None:

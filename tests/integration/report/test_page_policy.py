@@ -64,6 +64,28 @@ def test_what_is_written_into_the_page_does_not_run_and_the_page_works(tab: devt
     assert tab.run("document.getElementById('shown').textContent") == f"{wanted} of {len(report().rows)}"
 
 
+def test_a_figure_fills_the_window_at_a_click_and_goes_back(tab: devtools.Page, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(page.build(report()), "utf-8")
+    tab.open(tmp_path / "page.html")
+    tab.call("Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=True)
+    try:
+        wide = "document.querySelector('#p0-fig1 svg, #large svg').getBoundingClientRect().width"
+        assert tab.run(wide) <= 390  # all of it is seen, too small to be read
+        tab.click("#p0-fig1 .enlarge")
+        assert tab.run("document.getElementById('large').open") is True
+        assert tab.run(wide) >= 900
+        assert tab.run("document.querySelectorAll('#p0-fig1 svg').length") == 0
+        assert tab.run("getComputedStyle(document.querySelector('#large .paper')).overflow") == "auto"
+        tab.screenshot(tmp_path / "large.png")
+        tab.click("#smaller")
+        assert tab.run("document.getElementById('large').open") is False
+        assert tab.run("document.querySelectorAll('#p0-fig1 svg').length") == 1
+        assert tab.run("document.documentElement.scrollWidth") <= 390  # nothing is wider than a phone
+        assert tab.complaints() == []
+    finally:
+        tab.call("Emulation.clearDeviceMetricsOverride")
+
+
 @pytest.mark.parametrize("name", ["fig1", "gantt"])
 def test_a_drawing_without_style_attributes_looks_the_same(tab: devtools.Page, tmp_path: Path, name: str) -> None:
     svg = figures.image(name, FigureData(rows=report().rows, spans=report().spans), "svg")

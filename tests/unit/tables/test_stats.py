@@ -9,7 +9,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from db.rows import ResultRow
-from orchestrator.tables import render, statistics, stats, table2
+from orchestrator.tables import grid, render, statistics, stats, table2
 from orchestrator.tables.cells import Cell, pairs
 from tests.helpers.plausible import published_rows, row, study_rows
 
@@ -106,3 +106,24 @@ def test_random_architectures_alone_have_no_gain() -> None:
     (one,) = stats.compute(table).rows
     assert (one.paired, one.welch, one.ranks, one.hedges_g) == (None, None, None, None)
     assert one.interval is not None and one.interval.low < 95.0 < one.interval.high
+
+
+def test_the_statistics_are_split_where_a_page_ends_and_nothing_is_lost() -> None:
+    (table,) = table2.build_all(study_rows())
+    whole = stats.compute(table).grids()[0]
+    parts = whole.parts()
+    assert [len(part.headings) for part in parts] == [6, 6, 6, 4]
+    assert sorted(column for piece in stats.PIECES for column in piece) == list(range(2, len(whole.headings)))
+    for place, cells in enumerate([whole.headings, *whole.rows]):
+        shown = [part.headings if place == 0 else part.rows[place - 1] for part in parts]
+        assert all(one[:2] == cells[:2] for one in shown)
+        assert [cell for one in shown for cell in one[2:]] == [cells[at] for piece in stats.PIECES for at in piece]
+    tex = grid.latex(whole)
+    assert tex.count(r"\begin{table}") == tex.count(r"\end{table}") == 4
+    assert max(len(line) for line in tex.splitlines()) < 140
+    assert grid.markdown(whole).count("**Statistics**") == 1  # where nothing ends, it is one
+
+
+def test_a_table_without_pieces_is_whole() -> None:
+    plain = grid.Grid(caption="c", headings=["a", "b"], rows=[["1", "2"]])
+    assert plain.parts() == [plain]
