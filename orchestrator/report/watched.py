@@ -23,7 +23,8 @@ def grids(rows: Sequence[ResultRow], curves: Sequence[Curve]) -> list[Grid]:
 def _signs(searches: Sequence[ResultRow]) -> Grid:
     notes = [
         "of the last epoch; the gap is what discretising costs before any retraining, in points",
-        "the eigenvalue is measured where eigenvalue_every asks for it (docs/study.md)",
+        "the largest eigenvalue of the validation loss's Hessian, measured where eigenvalue_every asks for it "
+        "(docs/study.md)",
     ]
     shown = []
     for row in sorted(searches, key=lambda row: (str(row.config.get("method")), row.seed, row.job)):
@@ -55,9 +56,9 @@ def _signs(searches: Sequence[ResultRow]) -> Grid:
             "when discretised (%)",
             "gap",
             "shortcuts",
-            "share on one block (%)",
-            "largest eigenvalue over α",
-            "its growth",
+            "on one block (%)",
+            "eigenvalue over α",
+            "growth",
         ],
         rows=shown,
         text_columns=3,
