@@ -39,6 +39,14 @@ def upgrade(connection: Connection, database: Path, version: str | None) -> None
     command.upgrade(config(connection), "head")
 
 
+def begin(connection: Connection, version: str) -> None:
+    """Make an empty database of that version, which is not newer than this orch. Raises StoreError."""
+    known = {script.revision for script in ScriptDirectory.from_config(config()).walk_revisions()}
+    if version not in known:
+        raise StoreError(f"there never was a schema {version}")
+    command.upgrade(config(connection), version)
+
+
 def backup(database: Path, version: str) -> Path:
     """A consistent copy of the database beside it, named by its schema version (SQLite's backup interface)."""
     target = database.with_name(f"orch.db.backup-{version}")

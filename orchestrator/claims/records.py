@@ -141,12 +141,17 @@ def load(path: Path) -> tuple[Claim, bytes]:
         packed = read_bytes(path, MOST_PACKED)
     except OSError as error:
         raise BadInput(f"cannot read '{path}': {error.strerror}; name a file that 'orch claim' wrote") from None
+    return parse(packed, str(path))
+
+
+def parse(packed: bytes, name: str) -> tuple[Claim, bytes]:
+    """A claim and its JSON, of a file's bytes. `name`: what a sentence calls that file. Raises BadInput."""
     try:
         data = _unpacked(packed)
         _check_magic(data)
         return decode(data, Claim), data
     except (Unreadable, BadInput, EOFError, OSError, zlib.error) as error:
-        raise BadInput(f"'{path}' is no claim: {short(error)}; name a file that 'orch claim' wrote") from None
+        raise BadInput(f"'{name}' is no claim: {short(error)}; name a file that 'orch claim' wrote") from None
 
 
 def _unpacked(packed: bytes) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from orchestrator import text
-from orchestrator.cli.options import json_option, open_store, store_option, study_option
+from orchestrator.cli.options import archive_option, json_option, open_study, store_option, study_option
 
 
 @click.command()
@@ -22,6 +22,7 @@ from orchestrator.cli.options import json_option, open_store, store_option, stud
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File: .md, .tex, .csv, .json or .html.")
 @study_option
 @json_option
+@archive_option
 @store_option
 def command(
     by: str | None,
@@ -34,6 +35,7 @@ def command(
     out: Path | None,
     study: str | None,
     as_json: bool,
+    archive: Path | None,
     store_path: Path | None,
 ) -> None:
     """Is A better than B, by how much, and what could so few seeds have shown?
@@ -54,16 +56,11 @@ def command(
     from orchestrator.cli.table import show_table, write_file
     from orchestrator.report.compared import Comparisons
     from orchestrator.tables.render import format_of
-    from orchestrator.views.collect import study_of
-    from orchestrator.views.looking import look
 
     if margin is not None and not (isfinite(margin) and margin > 0):
         raise BadInput(f"--margin must be a positive number in the metric's unit (got {margin:g})")
     format = "" if out is None else format_of(out)
-    store, settings = open_store(store_path, looking=True)
-    look(store, settings)
-    with store.read() as connection:
-        name = study_of(connection, study, settings)
+    store, _, name = open_study(store_path, study, archive)
     found = Comparisons(
         store,
         name,

@@ -8,7 +8,14 @@ from pathlib import Path
 import click
 
 from jobs.errors import BadInput
-from orchestrator.cli.options import json_option, open_store, print_json, store_option, study_option
+from orchestrator.cli.options import (
+    archive_option,
+    json_option,
+    open_study,
+    print_json,
+    store_option,
+    study_option,
+)
 from orchestrator.text import unguarded
 
 
@@ -23,6 +30,7 @@ from orchestrator.text import unguarded
 @click.option("--filter", "filters", multiple=True, help="Only these jobs: method=A, kind=evaluate (repeatable).")
 @study_option
 @json_option
+@archive_option
 @store_option
 def command(
     folder: Path | None,
@@ -31,6 +39,7 @@ def command(
     filters: tuple[str, ...],
     study: str | None,
     as_json: bool,
+    archive: Path | None,
     store_path: Path | None,
 ) -> None:
     """Write what ended in a study (results and failures) in the form that 'orch import' takes.
@@ -52,6 +61,8 @@ def command(
     if to is not None:
         if folder is None or out is not None:
             raise BadInput(f"--to {to} writes into a folder: 'orch export --to {to} DIR', without --out")
+        if archive is not None:
+            raise BadInput(f"--to {to} writes the runs of a store, and --archive names none: leave one of them out")
         _elsewhere(to, folder, filters, study, as_json, store_path)
         return
     if folder is not None:
@@ -63,17 +74,13 @@ def command(
     from orchestrator.exchange.exporting import FORMATS, records, render
     from orchestrator.report.gathering import all_rows
     from orchestrator.tables.filters import select
-    from orchestrator.views.collect import study_of
-    from orchestrator.views.looking import look
     from orchestrator.views.words import plural
 
     format = out.suffix.removeprefix(".").lower() if out else "csv"
     if format not in FORMATS:
         raise BadInput(f"cannot tell the format of '{out}': end it in .{' or .'.join(FORMATS)}")
-    store, settings = open_store(store_path, looking=True)
-    look(store, settings)
+    store, _, name = open_study(store_path, study, archive)
     with store.read() as connection:
-        name = study_of(connection, study, settings)
         names = imports.names(connection, name)
         tables = layouts(connection, name)
     everything = select(all_rows(store, name), filters)
@@ -108,14 +115,9 @@ def _elsewhere(
     from orchestrator.report.gathering import all_rows
     from orchestrator.tables.filters import select
     from orchestrator.tracking.elsewhere import export
-    from orchestrator.views.collect import study_of
-    from orchestrator.views.looking import look
     from orchestrator.views.words import plural
 
-    store, settings = open_store(store_path, looking=True)
-    look(store, settings)
-    with store.read() as connection:
-        name = study_of(connection, study, settings)
+    store, _, name = open_study(store_path, study, None)
     everything = all_rows(store, name)
     rows = select(everything, filters)
     console = Console(stderr=True)

@@ -34,6 +34,7 @@ COMMANDS = {
     "usage": "What CPU and GPU hours were good for.",
     "claim": "One file with a table that others can check.",
     "verify": "Check a claim, without its store.",
+    "archive": "A whole study in one zip file, for a reviewer.",
     "plot": "Figures 1-8, curves, pareto front, gantt.",
     "report": "One self-contained page with tables and figures.",
     "supervise": "Dispatch and watch in the foreground (tmux, systemd).",

@@ -35,6 +35,16 @@ def study_option(function: F) -> F:
     return click.option("--study", help="The study, a named group of jobs (default: 'default').")(function)
 
 
+def archive_option(function: F) -> F:
+    """--archive"""
+    return click.option(
+        "--archive",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Look into what 'orch archive' wrote, instead of a store.",
+    )(function)
+
+
 def json_option(function: F) -> F:
     """--json"""
     return click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")(function)
@@ -65,6 +75,44 @@ def open_store(store_path: Path | None, *, looking: bool = False) -> tuple[Store
     if not store.read_only:
         _check_old_results(store)
     return store, settings
+
+
+def open_study(store_path: Path | None, study: str | None, archive: Path | None) -> tuple[Store, Settings, str]:
+    """What a command looks at: a study of a store, or the one in an archive, with the store and its settings.
+
+    Raises NoStore, StoreError, BadInput.
+    """
+    if archive is not None:
+        return open_archive(store_path, study, archive)
+    from orchestrator.views.collect import study_of
+    from orchestrator.views.looking import look
+
+    store, settings = open_store(store_path, looking=True)
+    look(store, settings)
+    with store.read() as connection:
+        return store, settings, study_of(connection, study, settings)
+
+
+def open_archive(store_path: Path | None, study: str | None, archive: Path) -> tuple[Store, Settings, str]:
+    """The store, unpacked until the command ends, of the one study in an archive. Raises BadInput, StoreError."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from jobs.errors import BadInput
+    from orchestrator.archives import reading
+    from orchestrator.settings import Settings
+
+    if store_path is not None:
+        raise BadInput("--archive is looked into instead of a store: leave --store out")
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("unpacking", total=None)
+        opened = reading.open_archive(archive, lambda done, total: bar.update(task, completed=done, total=total))
+    click.get_current_context().call_on_close(opened.close)
+    name = opened.head.study
+    if study is not None and study != name:
+        raise BadInput(f"'{archive}' holds the study '{text.plain(name)}' alone: leave --study out")
+    return opened.store, Settings(study=name), name
 
 
 def _enter_lab(root: Path, settings: Settings) -> None:

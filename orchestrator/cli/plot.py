@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import open_store, store_option, study_option
+from orchestrator.cli.options import archive_option, open_study, store_option, study_option
 
 GENERAL = ("bars", "box", "scatter", "heatmap", "forest", "paired", "profile")
 COMPARING = ("forest", "paired", "profile")
@@ -29,6 +29,7 @@ COMPARING = ("forest", "paired", "profile")
 @click.option("--baseline", help="Of forest and paired: compare the others with this group, like lr=0.1.")
 @click.option("--lang", default="en", show_default=True, help="Language of its words: en or ja.")
 @study_option
+@archive_option
 @store_option
 def command(
     figure: str,
@@ -44,6 +45,7 @@ def command(
     baseline: str | None,
     lang: str,
     study: str | None,
+    archive: Path | None,
     store_path: Path | None,
 ) -> None:
     """Draw a FIGURE of any study (bars, box, scatter, heatmap, curves, gantt), or of the report.
@@ -71,8 +73,6 @@ def command(
     from orchestrator.report.compared import named
     from orchestrator.report.gathering import figure_data
     from orchestrator.tables.words import language
-    from orchestrator.views.collect import study_of
-    from orchestrator.views.looking import look
 
     if figure not in FIGURES:
         near = get_close_matches(figure, FIGURES, n=1)
@@ -82,10 +82,7 @@ def command(
     path = out or Path(f"{figure}.png")
     if path.suffix.removeprefix(".").lower() not in FORMATS:
         raise BadInput(f"cannot tell a figure's format from '{path.name}': end it in .{', .'.join(FORMATS)}")
-    store, settings = open_store(store_path, looking=True)
-    look(store, settings)
-    with store.read() as connection:
-        name = study_of(connection, study, settings)
+    store, _, name = open_study(store_path, study, archive)
     asked = {"--x": x_key, "--y": y_key, "--hue": hue, "--facet": facet}
     allowed = ("--y", "--hue", "--facet") if figure == "curves" else asked if figure in GENERAL else ()
     for option, given in asked.items():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import open_store, store_option, study_option
+from orchestrator.cli.options import archive_option, open_study, store_option, study_option
 
 if TYPE_CHECKING:
     from orchestrator.report.data import ReportData
@@ -27,37 +27,39 @@ if TYPE_CHECKING:
 )
 @click.option("--lang", default="en", show_default=True, help="Language of its words: en or ja.")
 @study_option
+@archive_option
 @store_option
-def command(out: Path | None, checklist: bool, lang: str, study: str | None, store_path: Path | None) -> None:
+def command(
+    out: Path | None, checklist: bool, lang: str, study: str | None, archive: Path | None, store_path: Path | None
+) -> None:
     """One self-contained HTML page: Table 2 with statistics, all figures, settings, failures, every job.
 
     \b
     Example:
       orch report --out report/
       orch report --checklist --out checklist.md
+      orch report --archive t2.zip --out report/
     """
     from jobs.files import now
     from orchestrator.mirroring import ages
     from orchestrator.report import page
-    from orchestrator.report.gathering import report_data
+    from orchestrator.report.gathering import Live, report_data
     from orchestrator.supervision import hosts
     from orchestrator.tables.words import language
-    from orchestrator.views.collect import study_of
     from orchestrator.views.hosts import notes
-    from orchestrator.views.looking import look
 
     chosen = language(lang)
-    store, settings = open_store(store_path, looking=True)
-    look(store, settings)
-    with store.read() as connection:
-        name = study_of(connection, study, settings)
-    others = hosts.others(store)
-    first = notes(others, now(), hosts.asked(others, settings))
-    mirror = ages.of_store(store, settings)
-    if mirror is not None and (warning := mirror.warning(now())) is not None:
-        first.append(warning)
-    line = mirror.line(now()) if mirror is not None else ""
-    data = report_data(store, name, first, settings.store.quota, line)
+    store, settings, name = open_study(store_path, study, archive)
+    live = None
+    if archive is None:
+        others = hosts.others(store)
+        first = notes(others, now(), hosts.asked(others, settings))
+        mirror = ages.of_store(store, settings)
+        if mirror is not None and (warning := mirror.warning(now())) is not None:
+            first.append(warning)
+        line = mirror.line(now()) if mirror is not None else ""
+        live = Live(first=first, quota=settings.store.quota, mirror=line)
+    data = report_data(store, name, live)
     if checklist:
         _checklist(data, out, chosen)
         return

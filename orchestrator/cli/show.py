@@ -9,7 +9,7 @@ import click
 
 from jobs.errors import BadInput
 from orchestrator.cli.jobs import is_one, shown, shown_option
-from orchestrator.cli.options import json_option, open_store, print_json, store_option
+from orchestrator.cli.options import archive_option, json_option, open_study, print_json, store_option
 
 if TYPE_CHECKING:
     from db.details import Detail
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--tau", type=float, help="Of a search: read out at this threshold (default: the method's).")
 @click.option("--story", is_flag=True, help="What was decided and what happened, in order of time.")
 @json_option
+@archive_option
 @store_option
 def command(
     jobs: tuple[str, ...],
@@ -31,6 +32,7 @@ def command(
     tau: float | None,
     story: bool,
     as_json: bool,
+    archive: Path | None,
     store_path: Path | None,
 ) -> None:
     """Jobs in full: config, attempts, executions, result. Times are UTC.
@@ -46,10 +48,8 @@ def command(
       orch show 3 --epoch 100 --tau 0.6
     """
     from db import details
-    from orchestrator.views.looking import look
 
-    store, settings = open_store(store_path, looking=True)
-    look(store, settings)
+    store, settings, _ = open_study(store_path, study, archive)
     if story and (epoch is not None or tau is not None):
         raise BadInput("--story tells what happened to a job, --epoch and --tau read a search out: give one of them")
     ids = shown(store, settings, jobs, filters, study)
@@ -64,17 +64,22 @@ def command(
         elif epoch is not None or tau is not None:
             told.append(_show_readout(store, detail, epoch, tau, as_json))
         else:
-            told.append(_show(store, detail, as_json))
+            told.append(_show(store, detail, as_json, _place(store, detail, archive)))
     if as_json:
         print_json(told[0] if is_one(jobs, filters) else told)
 
 
-def _show(store: Store, detail: Detail, as_json: bool) -> Any:
+def _place(store: Store, detail: Detail, archive: Path | None) -> str:
+    """Where a job's folder is."""
+    folder = store.layout.job(detail.job.id)
+    return str(folder) if archive is None else f"{folder.relative_to(store.root)} in {archive}"
+
+
+def _show(store: Store, detail: Detail, as_json: bool, folder: str) -> Any:
     """Print it, or return its document."""
     from orchestrator.views import job as view
     from orchestrator.views import sent
 
-    folder = str(store.layout.job(detail.job.id))
     last = sent.as_sent(store.layout, detail)
     execution = _execution(store, detail) if not detail.job.imported else None
     from orchestrator.views import program

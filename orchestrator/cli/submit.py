@@ -72,6 +72,8 @@ COMMON: list[click.Option] = [
     click.Option(["--dry-run"], is_flag=True, help="Say what would be created, create nothing."),
     click.Option(["--no-start"], is_flag=True, help="Only enqueue: start no supervisor."),
     *DEBUG,
+    *(click.Option([name], hidden=True) for name in ("--until", "--at-most")),
+    click.Option(["--anytime"], is_flag=True, hidden=True),
 ]
 
 
@@ -156,6 +158,7 @@ def _table2() -> click.Command:
 def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
     from db.place import locate
     from db.store import Store
+    from jobs.errors import BadInput
     from jobs.odd import to_text
     from orchestrator.cli.ended import say_what_stays
     from orchestrator.mirroring.asking import settings_of
@@ -165,6 +168,11 @@ def _submit(context: click.Context, kind: str, given: dict[str, Any]) -> None:
     from orchestrator.submitting.request import Request
 
     check_debug(given)
+    if given["until"] or given["at_most"] or given["anytime"]:
+        raise BadInput(
+            "--until is a rule of a study file, which names the points that it compares: put this and its values into "
+            "one ('orch init' shows how), then 'orch submit study.toml --until …'"
+        )
     sets = assignments(given["sets"], "--set")
     values: dict[str, Any] = {
         key.removeprefix("set_"): value for key, value in given.items() if key.startswith("set_") and value is not None

@@ -10,7 +10,7 @@ import click
 
 from jobs.errors import BadInput
 from orchestrator import text
-from orchestrator.cli.options import json_option, open_store, store_option, study_option
+from orchestrator.cli.options import archive_option, json_option, open_study, store_option, study_option
 
 if TYPE_CHECKING:
     from orchestrator.report.outputs import Output
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--lang", default="en", show_default=True, help="Language of its words: en or ja.")
 @study_option
 @json_option
+@archive_option
 @store_option
 def command(
     out: Path | None,
@@ -43,6 +44,7 @@ def command(
     lang: str,
     study: str | None,
     as_json: bool,
+    archive: Path | None,
     store_path: Path | None,
 ) -> None:
     """Mean±std tables: what varies against what is reported, in the layout of Table 2 for the house's study.
@@ -56,6 +58,7 @@ def command(
       orch table --by lr --metric val/acc --stats
       orch table --diff report
       orch table --by kind,shortcuts --metric test_accuracy,params_m
+      orch table --archive t2.zip
     """
     generic = {"--epoch": epoch, "--wide": wide}
     alone = [name for name, given in generic.items() if given]
@@ -70,15 +73,10 @@ def command(
     from orchestrator.report.outputs import Beside, Grouped, MadeOf, Plain
     from orchestrator.tables.render import format_of
     from orchestrator.tables.words import language
-    from orchestrator.views.collect import study_of
-    from orchestrator.views.looking import look
 
     chosen = language(lang)
     format = format_of(out) if out else "json" if as_json else ""
-    store, settings = open_store(store_path, looking=True)
-    look(store, settings)
-    with store.read() as connection:
-        name = study_of(connection, study, settings)
+    store, _, name = open_study(store_path, study, archive)
     if by:
         table: Output = Grouped(store, name, by, metrics, filters, epoch, show, wide, stats, chosen)
     elif diff:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from db.store import Store
 from jobs.errors import BadInput
 from orchestrator.report.gathering import study_rows
 from orchestrator.report.outputs import Output, split
+from orchestrator.stopping import told
 from orchestrator.tables.filters import parse, select
 from orchestrator.tables.grid import Grid
 from orchestrator.tables.values import parts
@@ -33,6 +35,8 @@ class Comparisons(Output):
         from orchestrator.tables import default
         from orchestrator.tables.table2 import build_all
 
+        with store.read() as connection:
+            self.rules, self.rule = told.lines(connection, study), told.contract(connection, study)
         rows = select(study_rows(store, study), filters)
         if not rows:
             raise BadInput(f"study '{study}' has no job to compare: 'orch status' lists its jobs")
@@ -49,12 +53,12 @@ class Comparisons(Output):
             for metric in split(metrics, "--metric") if metrics else default.metrics(rows)[:1]:
                 self.compared.append(anystudy.compare(rows, split(by, "--by"), metric, **options))  # type: ignore[arg-type]
             return
-        told = [part for part in default.parts(rows) if part.metrics]
-        if not told:
+        shown = [part for part in default.parts(rows) if part.metrics]
+        if not shown:
             raise BadInput("nothing to compare yet: no job has reported a number")
-        keys = [[key for key in part.by if key != tasks] for part in told]
-        for part, own in zip(told, keys, strict=True):
-            if len(told) > 1 and own in (["program"], ["kind"]):
+        keys = [[key for key in part.by if key != tasks] for part in shown]
+        for part, own in zip(shown, keys, strict=True):
+            if len(shown) > 1 and own in (["program"], ["kind"]):
                 continue  # a stage in which nothing varies
             for metric in split(metrics, "--metric") if metrics else part.metrics[:1]:
                 self.compared.append(anystudy.compare(part.rows, own, metric, **options))  # type: ignore[arg-type]
@@ -68,6 +72,8 @@ class Comparisons(Output):
         if format == "json":
             found = [wording.claims_data(one) for one in self.claims]
             found += [wording.compared_data(one) for one in self.compared]
+            if self.rule is not None:
+                found = [{**one, "rule": self.rule} for one in found]
             return dump(found[0] if len(found) == 1 else found)
         if format == "csv":
             records = rectangle([record for grid in self.grids() for record in grid.records])
@@ -78,7 +84,8 @@ class Comparisons(Output):
         from orchestrator.comparison import wording
 
         found = [grid for one in self.claims for grid in wording.claims_grids(one)]
-        return found + [grid for one in self.compared for grid in wording.compared_grids(one)]
+        found += [grid for one in self.compared for grid in wording.compared_grids(one)]
+        return [replace(grid, notes=[*grid.notes, *self.rules]) if grid is found[0] else grid for grid in found]
 
 
 def named(baseline: str | None) -> Mapping[str, str]:

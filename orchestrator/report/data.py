@@ -17,6 +17,8 @@ class ReportData:
 
     study: str
     made_at: datetime
+    ended: bool = False
+    """Nothing of it will move by itself any more: `made_at` is then when the last thing happened."""
     rows: Sequence[ResultRow]
     curves: Sequence[Curve] = ()
     spans: Sequence[Span] = ()
@@ -27,6 +29,8 @@ class ReportData:
     """Job id → the last line of what went wrong."""
     layouts: Sequence[Layout] = ()
     """How its file lays out its tables."""
+    rules: Sequence[str] = ()
+    """What is to be said of the rule (`--until`) that ends the study."""
     room: str = ""
     """How large the store is; empty where nobody has measured it."""
     versions: Mapping[str, str] = field(default_factory=dict)

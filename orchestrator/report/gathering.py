@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from db import results
+from db import archived, results
 from db.details import errors
 from db.rows import ResultRow
 from db.store import Store
 from db.studytables import layouts
+from db.text import parse_time
 from jobs.errors import BadInput
 from jobs.files import now, read_json
 from jobs.records import Outcome
@@ -17,6 +19,7 @@ from jobs.shortcuts.discretise import AlphaLine, read_alpha
 from orchestrator import room
 from orchestrator.figures.data import AlphaMap, Axes, FigureData, alpha_maps, reported
 from orchestrator.report.data import ReportData
+from orchestrator.stopping import told
 from orchestrator.tables.afterthoughts import notes
 from orchestrator.tables.filters import select
 
@@ -73,27 +76,48 @@ def figure_data(
     )
 
 
-def report_data(
-    store: Store, study: str, first: Sequence[str] = (), quota: str | None = None, mirror: str = ""
-) -> ReportData:
-    """Everything of a study; `first`: notes that come before its own. `quota`: `[store] quota`; `mirror`: its line."""
-    made_at = now()
-    space = room.look(store.root, quota)
-    warning = space.warning()
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """What a page says of a study that still moves, and that another moment would say otherwise."""
+
+    first: Sequence[str] = ()
+    """Notes that come before the study's own."""
+    quota: str | None = None
+    """`[store] quota`."""
+    mirror: str = ""
+    """The line of the store's mirror."""
+
+
+def report_data(store: Store, study: str, live: Live | None = None) -> ReportData:
+    """Everything of a study. Of one that has ended, or without `live`, it is the same whenever it is read."""
     with store.read() as connection:
+        ended = archived.all_ended(connection, study)
+        first: tuple[str, ...] = ()
+        room_line = ""
+        if live is None or ended:
+            last = archived.last_change(connection, study)
+            made_at = parse_time(last) if last else now()
+        else:
+            made_at = now()
+            space = room.look(store.root, live.quota)
+            warning = space.warning()
+            first = (*([warning] if warning else []), *live.first)
+            room_line = " · ".join(filter(None, (space.line(made_at), live.mirror)))
         everything = results.rows(connection, study, dropped=True)
         rows = [row for row in everything if row.dropped is None]
         return ReportData(
             study=study,
             made_at=made_at,
+            ended=live is None or ended,
             rows=rows,
-            afterthoughts=(*([warning] if warning else []), *first, *notes(everything)),
-            room=" · ".join(filter(None, (space.line(made_at), mirror))),
+            afterthoughts=(*first, *notes(everything)),
+            room=room_line,
             curves=results.curves(connection, study),
             spans=results.spans(connection, study),
             alphas=_alphas(connection, store, rows, ()),
             errors=errors(connection, study),
             layouts=layouts(connection, study),
+            rules=told.lines(connection, study),
             versions=_versions(connection, store, rows),
         )
 

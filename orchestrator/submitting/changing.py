@@ -72,14 +72,19 @@ def chosen(
     return [job for job in found if wanted is None or job.id in wanted]
 
 
+def _looked(store: Store, selection: Selection, allowed: Sequence[JobState], verb: str) -> Mapping[int, known.Written]:
+    return known.look(store, lambda connection: [job.id for job in chosen(connection, selection, allowed, verb)])
+
+
 def cancel(store: Store, selection: Selection) -> list[int]:
     """Cancel jobs that have not ended: at once in the store; the machines follow. The ids."""
     allowed = [state for state in JobState if state not in FINAL]
+    looked = _looked(store, selection, allowed, "cancel")
     with store.write() as writer:
         found = chosen(writer.connection, selection, allowed, "cancel")
         if found:
             ids = tuple(job.id for job in found)
-            writer.decide([Cancel(jobs=ids, known=known.of(writer, ids), at=now())])
+            writer.decide([Cancel(jobs=ids, known=known.of(writer, ids, looked), at=now())])
     return [job.id for job in found]
 
 
@@ -130,7 +135,7 @@ def retry(store: Store, settings: Settings, selection: Selection, again: Again) 
                             resume=again.resume,
                             succeeded=again.succeeded,
                             change=change,
-                            known=known.of(writer, ids),
+                            known=known.of(writer, ids, {}),
                             at=now(),
                         )
                     )
@@ -147,6 +152,7 @@ def retry(store: Store, settings: Settings, selection: Selection, again: Again) 
                     jobs.get_many(writer.connection, canaries.behind(writer.connection, begun)),
                     again.change,
                     now(),
+                    {},
                 )
     return sorted(begun)
 
@@ -217,9 +223,10 @@ def set_terms(store: Store, selection: Selection, change: Change, *, at_once: bo
         JobState.FAILED: "'orch retry' takes the same options",
         JobState.CANCELLED: "'orch retry' takes the same options",
     }
+    looked = _looked(store, selection, allowed, "set")
     with store.write() as writer:
         found = chosen(writer.connection, selection, allowed, "set", hints)
-        return give(writer, found, change, now(), at_once=at_once)
+        return give(writer, found, change, now(), looked, at_once=at_once)
 
 
 def drop(store: Store, selection: Selection, because: str) -> dict[int, str | None]:
@@ -230,16 +237,18 @@ def drop(store: Store, selection: Selection, because: str) -> dict[int, str | No
     reason = because.strip()
     if not reason or len(reason) > LONGEST_REASON or not reason.isprintable():
         raise BadInput(f"--because takes a reason of one line, up to {LONGEST_REASON} characters")
+    looked = _looked(store, selection, _shown(), "drop")
     with store.write() as writer:
         found = chosen(writer.connection, selection, _shown(), "drop")
         if found:
             ids = tuple(job.id for job in found)
-            writer.decide([Drop(jobs=ids, because=reason, known=known.of(writer, ids), at=now())])
+            writer.decide([Drop(jobs=ids, because=reason, known=known.of(writer, ids, looked), at=now())])
     return {job.id: job.dropped for job in found}
 
 
 def keep(store: Store, selection: Selection) -> list[int]:
     """Take a drop back. The ids. Raises BadInput for a job that was not dropped."""
+    looked = _looked(store, selection, list(JobState), "keep")
     with store.write() as writer:
         found = chosen(writer.connection, selection, list(JobState), "keep")
         wrong = [job.id for job in found if job.dropped is None]
@@ -252,7 +261,7 @@ def keep(store: Store, selection: Selection) -> list[int]:
         found = [job for job in found if job.dropped is not None]
         if found:
             ids = tuple(job.id for job in found)
-            writer.decide([Keep(jobs=ids, known=known.of(writer, ids), at=now())])
+            writer.decide([Keep(jobs=ids, known=known.of(writer, ids, looked), at=now())])
     return [job.id for job in found]
 
 

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from db import jobs
 from db.admission import admit
 from db.changes import Change
@@ -25,13 +27,13 @@ from jobs.layout import Layout
 from jobs.node import fingerprint
 from jobs.odd import to_text
 from jobs.resources import Asked
-from jobs.words import FINAL, BackendName
+from jobs.words import FINAL, BackendName, JobState
 from orchestrator import terms, text
 from orchestrator.code import mentions, plugins, scripts
 from orchestrator.code.snapshots import holding
 from orchestrator.settings import Settings, Slurm
 from orchestrator.studyfile.points import check_jobs
-from orchestrator.submitting import canaries, evolutions, graph, program, ranks, repeated, reporting
+from orchestrator.submitting import canaries, evolutions, graph, known, program, ranks, repeated, reporting
 from orchestrator.submitting.graph import Planned
 from orchestrator.submitting.newterms import Given, give, keep_theirs, named_label, named_terms
 from orchestrator.submitting.planning import Launch, Order, check_place
@@ -204,6 +206,7 @@ def _enqueue(
     dry_run: bool,
 ) -> Submitted:
     change = named_terms(request, launch)
+    looked = known.look(store, lambda connection: _going(connection, request.study)) if change != Change() else {}
     try:
         with store.write() as writer:
             planned: list[Planned] = []
@@ -230,7 +233,7 @@ def _enqueue(
                 ensured=ensured,
                 planned=planned,
                 backend=BackendName(launch.backend),
-                changed=_change_existing(writer, ensured, change, at),
+                changed=_change_existing(writer, ensured, change, at, looked),
                 change=change,
                 remarks=tuple(remarks),
                 costs=evolutions.costs(orders),
@@ -242,12 +245,18 @@ def _enqueue(
     return result
 
 
-def _change_existing(writer: Writer, ensured: Ensured, change: Change, at: datetime) -> Given:
+def _going(connection: Connection, study: str) -> list[int]:
+    return [job.id for job in jobs.select(connection, study=study, states=[JobState.SUBMITTED, JobState.RUNNING])]
+
+
+def _change_existing(
+    writer: Writer, ensured: Ensured, change: Change, at: datetime, looked: Mapping[int, known.Written]
+) -> Given:
     """A repeated submit changes how those are run that are not finished: only what it names."""
     if change == Change() or not ensured.existing:
         return Given()
     existing = jobs.get_many(writer.connection, ensured.existing)
-    return give(writer, [job for job in existing if job.state not in FINAL and not job.imported], change, at)
+    return give(writer, [job for job in existing if job.state not in FINAL and not job.imported], change, at, looked)
 
 
 def _orders(request: Request, values: Mapping[str, Any], place: Place) -> list[Order]:

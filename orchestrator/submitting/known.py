@@ -1,44 +1,70 @@
-"""What could be seen of jobs when somebody decided about them: it stands in the decision, for the ledger of a claim."""
+"""What is known of jobs at the moment of a decision about them, so that a claim tells what the decider could see."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
 
 from db import known
 from db.entries import Known
+from db.store import Store
 from db.writer import Writer
+from jobs.errors import OrchError
 from jobs.files import read_json
 from jobs.layout import Layout, restart_of
 from jobs.metrics import newest_place
-from jobs.records import Outcome
+from jobs.records import MetricLine, Outcome
 from jobs.tails import newest_metrics
 
 
-def of(writer: Writer, jobs: Sequence[int]) -> tuple[Known, ...]:
-    """Epoch and last numbers of those jobs that have reported any.
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What the newest execution of an attempt that had not ended has written by now."""
 
-    Of what runs the files are read: the person can read them too, and nobody may have taken them in.
+    attempt: int
+    lines: Sequence[MetricLine]
+    outcome: Outcome | None
+
+
+def look(store: Store, ids: Callable[[Connection], Sequence[int]]) -> dict[int, Written]:
+    """What those of these jobs that run have in their files: a person can read them too, and nobody may have taken
+    them in. Before the store is locked, since its disk may be slow. Whoever cannot be named yet has none.
     """
+    with suppress(OrchError), store.read() as connection:
+        going = known.newest_attempts(connection, ids(connection))
+        return {job: found for job, attempt in going if (found := _written(store.layout, job, attempt)) is not None}
+    return {}
+
+
+def _written(layout: Layout, job: int, attempt: int) -> Written | None:
+    folders = sorted(layout.executions(job, attempt), key=lambda folder: restart_of(folder.name))
+    if not folders:
+        return None
+    outcome = read_json(folders[-1] / "outcome.json", Outcome)
+    return Written(attempt=attempt, lines=newest_metrics(folders[-1]), outcome=outcome)
+
+
+def of(writer: Writer, jobs: Sequence[int], looked: Mapping[int, Written]) -> tuple[Known, ...]:
+    """Epoch and last numbers of those jobs that have reported any: by the database, and by what was just read."""
     found = {one.job: one for one in known.known(writer.connection, jobs)}
     for job, attempt in known.newest_attempts(writer.connection, jobs):
-        found[job] = _fresh(writer.layout, attempt, found.get(job, Known(job=job)))
+        if job in looked and looked[job].attempt == attempt:
+            found[job] = _fresh(looked[job], found.get(job, Known(job=job)))
     return tuple(one for _, one in sorted(found.items()) if one.numbers)
 
 
-def _fresh(layout: Layout, attempt: int, before: Known) -> Known:
-    folders = sorted(layout.executions(before.job, attempt), key=lambda folder: restart_of(folder.name))
-    if not folders:
-        return before
-    lines = newest_metrics(folders[-1])
+def _fresh(written: Written, before: Known) -> Known:
     numbers = dict(before.numbers)
-    for line in lines:
+    for line in written.lines:
         numbers.update(line.values)
-    outcome = read_json(folders[-1] / "outcome.json", Outcome)
-    if outcome is not None and outcome.ending == "success":
-        numbers.update(outcome.result)
+    if written.outcome is not None and written.outcome.ending == "success":
+        numbers.update(written.outcome.result)
     return Known(
         job=before.job,
-        epoch=newest_place(lines, before.epoch),
-        epochs=lines[-1].epochs if lines else before.epochs,
+        epoch=newest_place(written.lines, before.epoch),
+        epochs=written.lines[-1].epochs if written.lines else before.epochs,
         numbers=numbers,
     )

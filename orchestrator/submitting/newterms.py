@@ -7,7 +7,7 @@ They hold from the next attempt on, or sooner: what waits in SLURM's queue is ch
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -62,8 +62,19 @@ class Given:
         return "; ".join(told)
 
 
-def give(writer: Writer, found: Sequence[StoredJob], change: Change, at: datetime, *, at_once: bool = False) -> Given:
-    """Let these unfinished jobs be run so. One that is run so already is left alone. Raises BadInput."""
+def give(
+    writer: Writer,
+    found: Sequence[StoredJob],
+    change: Change,
+    at: datetime,
+    looked: Mapping[int, known.Written],
+    *,
+    at_once: bool = False,
+) -> Given:
+    """Let these unfinished jobs be run so. One that is run so already is left alone. Raises BadInput.
+
+    `looked`: what those that run have in their files (`known.look`).
+    """
     if change.backend is not None:
         choose(change.backend)
     reporting.check_change(change, found)
@@ -77,7 +88,7 @@ def give(writer: Writer, found: Sequence[StoredJob], change: Change, at: datetim
             key = msgspec.json.encode((mine, other))
             groups.setdefault(key, (mine, at_once and other, []))[2].append(job)
     entries = [
-        Set(jobs=ids, change=mine, in_place=True, now=stop, known=known.of(writer, ids), at=at)
+        Set(jobs=ids, change=mine, in_place=True, now=stop, known=known.of(writer, ids, looked), at=at)
         for mine, stop, these in groups.values()
         for ids in (tuple(job.id for job in these),)
     ]

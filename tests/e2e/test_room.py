@@ -40,9 +40,13 @@ def test_checkpoints_go_by_themselves_and_a_full_quota_is_said(orch: Orch) -> No
     assert "2 checkpoint files removed (195.3 KiB)" in told
     room = orch.json("status")["room"]
     assert (room["quota"], room["removed_files"], room["removed_bytes"]) == (300 * 1024, 2, 200_000)
-    orch("report", "--out", "page")
+    orch("submit", "command", "--name", "later", "--no-start", "--", "python", "train.py", "later", "{seed}")
+    orch("report", "--out", "page")  # of a study that has not ended: its room is of the moment
     page = next((orch.folder / "page").glob("*.html")).read_text()
     assert "of 300.0 KiB (" in page and "of its 300.0 KiB" in page
+    orch("cancel", "2")
+    orch("report", "--out", "ended")
+    assert "of 300.0 KiB (" not in (orch.folder / "ended" / "index.html").read_text()
     orch.check()
 
     for line, said in (('[clean]\nkeep = "some"', "keep"), ('[store]\nquota = "lots"', "500G")):

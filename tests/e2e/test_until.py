@@ -40,7 +40,15 @@ def test_a_study_goes_on_until_it_is_decided_whoever_dies(orch: Orch, tmp_path: 
     orch.finish()
     assert sorted(job.seed for job in orch.jobs()) == [0, 0, 1, 2, 3, 4, 5], "exactly one more, without anybody"
     assert (look(orch)["verdict"], look(orch)["n"]) == ("undecided", 6)
-    assert "not decided at n = 6 of at most 6; mean 91.5" in orch("table")
+    said = "not decided at n = 6 of at most 6; mean 91.5"
+    assert said in orch("table")
+    assert (
+        said in orch("compare", "--by", "lr") and orch.json("compare", "--by", "lr")["rule"]["verdict"] == "undecided"
+    )
+    orch("report", "--out", "page")
+    assert said in (orch.folder / "page" / "index.html").read_text()
+    plain = orch.call("submit", "command", "--until", "acc +-1 at lr=0.1", "--at-most", "6", "--", "true", "{seed}")
+    assert plain.returncode == 2 and "--until is a rule of a study file" in plain.stderr
     repeated = orch.call("submit", "study.toml", "--no-start")
     assert "no longer in" not in repeated.stdout + repeated.stderr
     orch.rebuild()

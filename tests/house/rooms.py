@@ -37,6 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("orchestrator/supervision", "orchestrator/figures", "orchestrator/tracking"),
     ("orchestrator/submitting", "orchestrator/views", "orchestrator/report"),
     ("orchestrator/upkeep", "orchestrator/claims", "orchestrator/rehearsal", "orchestrator/usage"),
+    ("orchestrator/archives",),
     ("orchestrator/cli",),
 )
 """From the ground up: a room imports rooms of lower floors only, so rooms of one floor know nothing of each other."""

@@ -6,17 +6,32 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from matplotlib.text import Text
 
+from db.registered import Registered, Seed
 from db.rows import Curve, ResultRow
 from db.seals import Seal, Standing, Verdict
+from db.stopping import (
+    BY_HAND,
+    DECIDED,
+    FUTILE,
+    GOES_ON,
+    OPPOSITE,
+    PRECISE,
+    UNDECIDED,
+    Look,
+    Rule,
+    Side,
+)
 from jobs.errors import BadInput
 from jobs.words import Cause, JobState
 from orchestrator.figures import FIGURES, GENERAL, Axes, FigureData, image, speech
 from orchestrator.figures.style import canvas, fit, heading, styled
 from orchestrator.report import checklist, page, watched
 from orchestrator.report.data import ReportData
+from orchestrator.stopping import wording
 from orchestrator.tables import afterthoughts, default, generic, groupstats, render, stats, table2
 from orchestrator.tables.generic import MARKED
 from orchestrator.tables.grid import Grid
@@ -176,3 +191,31 @@ def test_a_machine_without_the_font_is_told_so(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(BadInput, match="no font on this machine has Japanese signs: install one"):
         image("gantt", data(), "png", "ja")
     speech.font.cache_clear()
+
+
+def test_every_sentence_of_a_rule() -> None:
+    at = datetime(2026, 11, 27, tzinfo=UTC)
+    sides = (Side("1=2", 1), Side("1=3", 2))
+    rule = Rule(study="s", text="1=2 > 1=3", metric="4", sides=sides, at_most=30, looks=(12, 15, 30), before=3, at=at)
+    narrow = msgspec.structs.replace(rule, sides=sides[:1], margin=0.5)
+    ended = Look(study="s", n=12, verdict="decided", p=0.001, bound=0.01, mean=1.0, low=0.5, high=1.5, at=at)
+    seeds = [Seed(side=0, seed=0, job=1, state=JobState.RUNNING), Seed(side=1, seed=0, job=2, value=1.0)]
+    failed = [Seed(side=0, seed=0, job=1, state=JobState.FAILED)]
+    odd = [Seed(side=0, seed=0, job=1, state=JobState.SUCCEEDED, reported=("4",))]
+    other = [Seed(side=0, seed=0, job=1, state=JobState.SUCCEEDED, reported=("5",))]
+    why = "seed 0 of 1=2 was run again after its number was known"
+    found = []
+    for one, held in (
+        *((Registered(rule=rule, seeds=12), some) for some in (seeds, failed, odd, other, [Seed(side=0, seed=0)])),
+        (Registered(rule=rule, seeds=15, look=msgspec.structs.replace(ended, verdict=GOES_ON)), seeds),
+        *((Registered(rule=rule, seeds=12, look=ended, verdict=v), ()) for v in (DECIDED, OPPOSITE, FUTILE)),
+        (Registered(rule=rule, seeds=12, look=ended, verdict=BY_HAND, why=why), ()),
+        (Registered(rule=narrow, seeds=12, look=msgspec.structs.replace(ended, p=None), verdict=PRECISE), ()),
+        *(
+            (Registered(rule=rule, seeds=12, look=msgspec.structs.replace(ended, why=reason), verdict=UNDECIDED), ())
+            for reason in ("the differences do not vary", "the values do not vary", "")
+        ),
+    ):
+        found += [japanese(sentence) for sentence in wording.sentences([one], held)]
+    assert [(word, text) for text in found for word in left(text) if word not in ("retry", "orch")] == []
+    assert len(set(found)) > 12

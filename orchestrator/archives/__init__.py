@@ -1,0 +1,1 @@
+"""How does a reviewer get a whole study in one file? Archives: made, read, checked, described."""
