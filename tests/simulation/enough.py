@@ -14,9 +14,11 @@ from scipy import stats
 
 from db.registered import Seed
 from db.stopping import DECIDED, GOES_ON, OPPOSITE, PRECISE, Rule, Side
+from orchestrator.stopping.betting import LARGEST, STAKES
 from orchestrator.stopping.deciding import FUTILE_BELOW, conditional_power, judge
 from orchestrator.stopping.flips import Flips
 from orchestrator.stopping.planning import plan
+from orchestrator.stopping.spending import ALPHA
 from orchestrator.supervision.batches import values
 
 AT = datetime(2026, 11, 26, tzinfo=UTC)
@@ -162,18 +164,54 @@ def many(plan: Rule, draw: Draw, studies: int, go: Callable[[Rule, Draw, int], t
     return tally
 
 
-def margins(margin: float, draw: Callable[[np.random.Generator, int], np.ndarray[Any, Any]], studies: int) -> Tally:
-    """± rules on values of mean 0: how often the interval that was wanted holds it."""
-    plan, tally = rule(30, margin=margin), Tally(studies=studies)
-    for seed in range(studies):
-        values = draw(np.random.default_rng([20261127, seed]), plan.at_most)
-        for n in plan.looks:
-            found = judge(plan, [values[:n].tolist()], AT)
-            if found.verdict != GOES_ON:
-                break
-        tally.verdicts[found.verdict] += 1
-        tally.seeds += n
-        if found.verdict == PRECISE:
-            assert found.low is not None and found.high is not None
-            tally.covered += found.low <= 0.0 <= found.high
+def bets(plan: Rule, draw: Draw, studies: int) -> Tally:
+    """What `many(plan, draw, studies)` says of an `--anytime` rule, all studies at once (stopping/betting.py)."""
+    both = np.array([draw(np.random.default_rng([20261126, seed]), plan.at_most) for seed in range(studies)])
+    every = both[:, 0] - both[:, 1]
+    tally, going = Tally(studies=studies), np.ones(studies, dtype=np.bool_)
+    varies = np.ptp(every, axis=1) > 0
+    tally.fixed = int(np.count_nonzero(stats.ttest_1samp(every[varies], 0.0, axis=1).pvalue <= ALPHA))
+    for n in plan.looks:
+        some = every[:, :n]
+        with np.errstate(all="ignore"):  # studies without any difference: their evidence is 1
+            sizes = some / np.sqrt(np.cumsum(some * some, axis=1) / np.arange(1, n + 1))
+        sizes = np.where(np.isfinite(sizes), sizes, 0.0)
+        logs = [np.sum(sign * stake * sizes - np.logaddexp(stake * sizes, -stake * sizes) + np.log(2.0), axis=1)
+                for stake in STAKES for sign in (1, -1)]  # fmt: skip
+        evidence = np.mean(np.exp(np.minimum(logs, LARGEST)), axis=0)
+        ends = going & (np.ptp(some, axis=1) > 0) & (evidence >= 1.0 / ALPHA)
+        for word, these in ((DECIDED, some.mean(axis=1) > 0), (OPPOSITE, some.mean(axis=1) <= 0)):
+            tally.verdicts[word] += int(np.count_nonzero(ends & these))
+        tally.seeds += n * int(np.count_nonzero(ends))
+        going &= ~ends
+    tally.verdicts["undecided"] += int(np.count_nonzero(going))
+    tally.seeds += plan.at_most * int(np.count_nonzero(going))
     return tally
+
+
+def margins(margin: float, draw: Callable[[np.random.Generator, int], np.ndarray[Any, Any]], studies: int) -> Tally:
+    """± rules on values of mean 0: how often the interval that was wanted holds it. All studies at once."""
+    plan, tally = rule(30, margin=margin), Tally(studies=studies)
+    every = np.array([draw(np.random.default_rng([20261127, seed]), plan.at_most) for seed in range(studies)])
+    going = np.ones(studies, dtype=np.bool_)
+    for n in plan.looks:
+        some = every[:, :n]
+        half = stats.t.ppf(0.975, n - 1) * some.std(axis=1, ddof=1) / sqrt(n)
+        ends = going & (half <= margin)
+        tally.verdicts[PRECISE] += int(np.count_nonzero(ends))
+        tally.covered += int(np.count_nonzero(ends & (np.abs(some.mean(axis=1)) <= half)))
+        tally.seeds += n * int(np.count_nonzero(ends))
+        going &= ~ends
+    tally.seeds += plan.at_most * int(np.count_nonzero(going))
+    return tally
+
+
+def margin_one_by_one(margin: float, values: np.ndarray[Any, Any]) -> tuple[str, int, bool]:
+    """(verdict, n, whether the interval holds 0) of one study under a ± rule, as the supervisor judges it."""
+    plan = rule(30, margin=margin)
+    for n in plan.looks:
+        found = judge(plan, [values[:n].tolist()], AT)
+        if found.verdict != GOES_ON:
+            break
+    holds = found.low is not None and found.high is not None and found.low <= 0.0 <= found.high
+    return found.verdict, n, holds

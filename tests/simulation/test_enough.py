@@ -11,7 +11,19 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from tests.simulation.enough import EFFECTS, NULL, at_once, many, margins, rule, study
+from tests.simulation.enough import (
+    EFFECTS,
+    NULL,
+    Draw,
+    Tally,
+    at_once,
+    bets,
+    many,
+    margin_one_by_one,
+    margins,
+    rule,
+    study,
+)
 
 STUDIES = int(os.environ.get("ORCH_STUDIES", "60"))
 AT_MOST = 30 if STUDIES >= 500 else 14
@@ -19,7 +31,11 @@ ALPHA = 0.05
 EXCHANGEABLE = sorted(set(NULL) - {"one-sided"})
 HOW = {"": {}, ", or futile": {"futile": True}, ", anytime": {"anytime": True}}
 
-WAY = {"": at_once, ", or futile": at_once, ", anytime": study}
+
+def become(how: str, draw: Draw) -> Tally:
+    """What becomes of so many studies, by the fast way of that kind of rule."""
+    plan = rule(AT_MOST, **HOW[how])
+    return bets(plan, draw, STUDIES) if plan.anytime else many(plan, draw, STUDIES, at_once)
 
 
 def most(share: float, errors: float = 4.0) -> float:
@@ -30,7 +46,7 @@ def most(share: float, errors: float = 4.0) -> float:
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("name", EXCHANGEABLE)
 def test_exchangeable_pairs_are_decided_falsely_in_five_percent_at_most(name: str, how: str) -> None:
-    found = many(rule(AT_MOST, **HOW[how]), NULL[name], STUDIES, WAY[how])
+    found = become(how, NULL[name])
     print(f"no difference, {name}{how}: {found.line()}")
     assert found.decided <= most(ALPHA, 3.0 if STUDIES >= 500 else 4.0)
 
@@ -38,7 +54,7 @@ def test_exchangeable_pairs_are_decided_falsely_in_five_percent_at_most(name: st
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("name", sorted(EFFECTS))
 def test_true_differences_are_found_with_fewer_seeds(name: str, how: str) -> None:
-    found = many(rule(AT_MOST, **HOW[how]), EFFECTS[name], STUDIES, WAY[how])
+    found = become(how, EFFECTS[name])
     print(f"difference, {name}{how}: {found.line()}")
     assert found.verdicts["opposite"] <= 0.01 * found.studies + 1
     assert found.seeds <= AT_MOST * found.studies
@@ -55,6 +71,25 @@ def test_all_looks_at_once_are_what_looks_one_by_one_are(how: str) -> None:
             assert at_once(plan, draw, seed)[:2] == study(plan, draw, seed)[:2]
 
 
+@pytest.mark.parametrize("name", ["tied", "wild", "normal"])
+def test_all_bets_at_once_are_what_looks_one_by_one_are(name: str) -> None:
+    plan, few = rule(AT_MOST, anytime=True), min(STUDIES, 40)
+    for draw in (NULL[name], EFFECTS["normal 0.8"]):
+        assert bets(plan, draw, few) == many(plan, draw, few, study)
+
+
+def test_all_margins_at_once_are_what_looks_one_by_one_are() -> None:
+    for margin in (0.4, 0.6):
+        found, few = [], min(STUDIES, 60)
+        for seed in range(few):
+            values = np.random.default_rng([20261127, seed]).normal(0, 1, 30)
+            found.append(margin_one_by_one(margin, values))
+        whole = margins(margin, lambda rng, n: rng.normal(0, 1, n), few)
+        assert whole.verdicts["precise"] == sum(word == "precise" for word, _, _ in found)
+        assert whole.covered == sum(holds for word, _, holds in found if word == "precise")
+        assert whole.seeds == sum(n for _, n, _ in found)
+
+
 @pytest.mark.parametrize("name", ["normal", "skewed"])
 def test_failures_that_are_bad_runs_decide_nothing_falsely(name: str) -> None:
     """Seeds that fail for good, more often where they would have been bad, hold the decision."""
@@ -68,7 +103,7 @@ def test_failures_that_are_bad_runs_decide_nothing_falsely(name: str) -> None:
 def test_skewed_differences_of_mean_zero_are_measured() -> None:
     """No promise is made for these: the docs say what is seen."""
     for how in HOW:
-        found = many(rule(AT_MOST, **HOW[how]), NULL["one-sided"], STUDIES, WAY[how])
+        found = become(how, NULL["one-sided"])
         print(f"mean zero but skewed, not exchangeable{how}: {found.line()}")
         assert found.decided <= most(0.2)
 
