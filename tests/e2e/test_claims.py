@@ -43,7 +43,7 @@ def test_by_drop_by_cancel_and_by_a_second_study(lab: Orch, tmp_path_factory: py
     dropped = told(lab, mate)
     assert "2 of 3 seeds; 1 dropped" in dropped and "seed 1 was dropped by hand" in dropped and "acc 71.5" in dropped
     lab("keep", "2")
-    told(lab, mate)
+    assert "1 job was dropped and taken back" in told(lab, mate, code=0)
 
     lab("retry", "--succeeded", "2")
     lab("cancel", "2")

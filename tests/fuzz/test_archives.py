@@ -57,7 +57,7 @@ def odd(whole: Path, target: Path, random: Random) -> str:
     return f"{name}: {change.__name__} → {held[name][:300]!r}"
 
 
-@pytest.mark.timeout(120 + 5 * FILES)
+@pytest.mark.timeout(600 + 10 * FILES)
 def test_odd_archives(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
