@@ -24,6 +24,7 @@ from orchestrator.report.compared import Comparisons
 from orchestrator.report.gathering import all_rows, figure_data, report_data, study_rows
 from orchestrator.report.outputs import MadeOf, Plain
 from orchestrator.tables.keys import defaults
+from orchestrator.tables.render import write
 from orchestrator.text import cell
 
 TABLES = ("md", "tex", "csv", "json", "html")
@@ -70,13 +71,21 @@ def outputs(store: Store, study: str, progress: Callable[[str], None] = lambda n
             continue  # this study has no such figure
         yield _by(("plot", figure, "--out"), "figures", f"{figure}.svg", figures.FIGURES[figure][0], drawn)
     progress("report")
-    html = page.build(report_data(store, study)).encode()
+    data = report_data(store, study)
+    html = page.build(data).encode()
     yield Made(
         name="report/index.html",
         what="the page, with all tables, figures, settings and jobs",
         data=html,
         command=("report", "--out", "report"),
     )
+    if (answered := page.checklist_of(data, "en")) is not None:
+        name = "report/checklist.md"
+        told_items = write([answered], "md").encode()
+        command = ("report", "--checklist", "--out", name)
+        yield Made(
+            name=name, what="the NAS checklist, as far as the store can answer it", data=told_items, command=command
+        )
     yield _exported(store, study)
 
 
@@ -149,11 +158,11 @@ def curves(store: Store, study: str) -> Iterator[bytes]:
     yield b"job,kind,seed,epoch,metric,value\r\n"
     for curve in found:
         out = io.StringIO()
-        write = csv.writer(out)
+        lines = csv.writer(out)
         for epoch, numbers in curve.points:
             for name, value in numbers.items():
                 shown = "" if value is None else repr(value)
-                write.writerow([curve.job, curve.kind, curve.seed, epoch, cell(name), shown])
+                lines.writerow([curve.job, curve.kind, curve.seed, epoch, cell(name), shown])
         yield out.getvalue().encode()
 
 

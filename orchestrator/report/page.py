@@ -87,7 +87,7 @@ def build(data: ReportData, lang: Language = "en") -> str:
         versions=sections.versions(data),
         failures=sections.failures(data),
         jobs=sections.job_table(data),
-        checklist=_checklist(data, lang),
+        checklist=checklist_of(data, lang),
         minutes=sections.minutes,
         lang=lang,
         t=japanese if lang == "ja" else str,
@@ -155,7 +155,7 @@ def _part(data: ReportData, dataset: str, preset: str, index: int, lang: Languag
     )
 
 
-def _checklist(data: ReportData, lang: Language) -> Grid | None:
+def checklist_of(data: ReportData, lang: Language) -> Grid | None:
     """The NAS checklist, of a study that searches or trains architectures."""
     if not any(row.kind in checklist.SEARCHING | checklist.FINAL for row in data.rows):
         return None

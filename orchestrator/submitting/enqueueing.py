@@ -10,8 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
-
 from db import jobs
 from db.admission import admit
 from db.changes import Change
@@ -27,7 +25,7 @@ from jobs.layout import Layout
 from jobs.node import fingerprint
 from jobs.odd import to_text
 from jobs.resources import Asked
-from jobs.words import FINAL, BackendName, JobState
+from jobs.words import FINAL, BackendName
 from orchestrator import terms, text
 from orchestrator.code import mentions, plugins, scripts
 from orchestrator.code.snapshots import holding
@@ -206,7 +204,7 @@ def _enqueue(
     dry_run: bool,
 ) -> Submitted:
     change = named_terms(request, launch)
-    looked = known.look(store, lambda connection: _going(connection, request.study)) if change != Change() else {}
+    looked = known.look_at_study(store, request.study) if change != Change() else {}
     try:
         with store.write() as writer:
             planned: list[Planned] = []
@@ -243,10 +241,6 @@ def _enqueue(
     except DryRun as done:
         return done.submitted
     return result
-
-
-def _going(connection: Connection, study: str) -> list[int]:
-    return [job.id for job in jobs.select(connection, study=study, states=[JobState.SUBMITTED, JobState.RUNNING])]
 
 
 def _change_existing(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from db import known
+from db import jobs, known
 from db.entries import Known
 from db.store import Store
 from db.writer import Writer
@@ -18,6 +18,7 @@ from jobs.layout import Layout, restart_of
 from jobs.metrics import newest_place
 from jobs.records import MetricLine, Outcome
 from jobs.tails import newest_metrics
+from jobs.words import JobState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,12 @@ def look(store: Store, ids: Callable[[Connection], Sequence[int]]) -> dict[int, 
     return {}
 
 
+def look_at_study(store: Store, study: str) -> dict[int, Written]:
+    """The same of all jobs of a study that may run."""
+    going = [JobState.SUBMITTED, JobState.RUNNING]
+    return look(store, lambda connection: [job.id for job in jobs.select(connection, study=study, states=going)])
+
+
 def _written(layout: Layout, job: int, attempt: int) -> Written | None:
     folders = sorted(layout.executions(job, attempt), key=lambda folder: restart_of(folder.name))
     if not folders:
@@ -47,10 +54,10 @@ def _written(layout: Layout, job: int, attempt: int) -> Written | None:
     return Written(attempt=attempt, lines=newest_metrics(folders[-1]), outcome=outcome)
 
 
-def of(writer: Writer, jobs: Sequence[int], looked: Mapping[int, Written]) -> tuple[Known, ...]:
+def of(writer: Writer, ids: Sequence[int], looked: Mapping[int, Written]) -> tuple[Known, ...]:
     """Epoch and last numbers of those jobs that have reported any: by the database, and by what was just read."""
-    found = {one.job: one for one in known.known(writer.connection, jobs)}
-    for job, attempt in known.newest_attempts(writer.connection, jobs):
+    found = {one.job: one for one in known.known(writer.connection, ids)}
+    for job, attempt in known.newest_attempts(writer.connection, ids):
         if job in looked and looked[job].attempt == attempt:
             found[job] = _fresh(looked[job], found.get(job, Known(job=job)))
     return tuple(one for _, one in sorted(found.items()) if one.numbers)
