@@ -57,13 +57,15 @@ class Skew:
 def skews(connection: Connection) -> Sequence[Skew]:
     """Bounds from order: nothing starts before it was sent, and nothing ends after its end was seen. The worst a node.
 
+    A superseded copy is no witness: it may have ended long after the result of its attempt was taken.
+
     Times of the node's own clock (execution) against those of the submitting side (attempt).
     """
     worst: dict[str, timedelta] = {}
     for node, sent, began, ended, seen in connection.exec_driver_sql(
         "SELECT e.node, a.created_at, e.started_at, e.ended_at, a.ended_at FROM execution e "
         "JOIN attempt a ON a.id = e.attempt_id WHERE e.started_at < a.created_at "
-        "OR (e.ending IS NOT NULL AND e.ended_at > a.ended_at AND a.cause = e.cause)"
+        "OR (e.ending IS NOT NULL AND NOT e.superseded AND e.ended_at > a.ended_at AND a.cause = e.cause)"
     ):
         behind = parse_time(began) - parse_time(sent)
         ahead = parse_time(ended) - parse_time(seen) if ended and seen else timedelta()
