@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable
@@ -17,6 +18,9 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 60.0
 """How long a command waits for a lock that somebody else holds."""
+
+NO_ROOM = 256 * 1024
+"""Bytes that a disk has free which is as good as full."""
 
 
 def patiently(act: Callable[[], T]) -> T:
@@ -40,6 +44,13 @@ def disk_refuses(text: str) -> bool:
     return any(words in text for words in ("disk is full", "disk I/O", "readonly", "unable to open"))
 
 
+def _no_room(layout: Layout) -> bool:
+    try:
+        return shutil.disk_usage(layout.root).free < NO_ROOM
+    except OSError:
+        return False
+
+
 def told(error: BaseException, layout: Layout) -> StoreError:
     """What the driver says of a store, in a sentence with the mend."""
     text = str(error)
@@ -48,7 +59,10 @@ def told(error: BaseException, layout: Layout) -> StoreError:
             f"the store {layout.root} has been locked by another process for {PATIENCE_SECONDS:.0f} s: "
             f"see who with 'fuser {layout.database}', then repeat"
         )
-    if "disk is full" in text or "disk I/O" in text:
+    # Where no rollback journal can be made beside it, SQLite says "unable to open database file", whatever the reason;
+    # and after such an error the transaction is gone, savepoint and all (sqlite.org/lang_transaction.html, 2.4).
+    hidden = "unable to open" in text or "no such savepoint" in text
+    if "disk is full" in text or "disk I/O" in text or (hidden and _no_room(layout)):
         return DiskRefuses(f"the disk of the store {layout.root} is full or failing ({text}): make room, then repeat")
     if "malformed" in text or "not a database" in text:
         return StoreError(f"{layout.database} is damaged ({text}): run 'orch rebuild', which makes it anew from runs/")

@@ -67,13 +67,16 @@ class Disks:
 
 
 def _is_full(folder: Path) -> bool:
-    """No block or no file is left for us (statvfs(3)); a file system that counts no files says 0 of 0."""
+    """Hardly a block or no file is left for us (statvfs(3)); a file system that counts no files says 0 of 0.
+
+    A full disk has some pages free now and then, whenever somebody replaces a file.
+    """
     try:
         state = os.statvfs(folder)
     except OSError:
         return False
     mine = state.f_bfree if os.geteuid() == 0 else state.f_bavail
-    return (state.f_blocks > 0 and mine == 0) or (state.f_files > 0 and state.f_favail == 0)
+    return (state.f_blocks > 0 and mine * state.f_frsize < PROBE_BYTES) or (state.f_files > 0 and state.f_favail == 0)
 
 
 def _refuses(folder: Path, *, writing: bool) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
 import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +19,7 @@ import db.store
 from db import creation, jobs, journal
 from db.store import Store
 from jobs.errors import StoreError
+from jobs.layout import Layout
 from jobs.words import JobState
 from tests.helpers.filled import Filled
 
@@ -150,3 +153,15 @@ def test_many_writers_at_once(filled: Filled, tmp_path: Path) -> None:
     with filled.store.read() as connection:
         assert jobs.counts(connection)[JobState.QUEUED] == 100
     assert journal.last_number(filled.store.layout.journal) == 5
+
+
+@pytest.mark.parametrize("said", ["unable to open database file", "no such savepoint: sa_savepoint_1"])
+@pytest.mark.parametrize("free", [0, 10**9])
+def test_what_sqlite_says_of_a_full_disk_is_told_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, free: int
+) -> None:
+    """Beside a rollback journal: the shared folder of a lab was full."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    error = db.refusals.told(sqlite3.OperationalError(said), Layout(tmp_path))
+    assert isinstance(error, db.refusals.DiskRefuses) is (free == 0)
+    assert ("is full or failing" in str(error) and "make room" in str(error)) is (free == 0) and said in str(error)

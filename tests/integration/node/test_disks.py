@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -109,6 +111,18 @@ def test_a_disk_that_was_full_just_now(tmp_path: Path, monkeypatch: pytest.Monke
     assert watched.trouble() == ("run folder", f"the disk of the run folder ({tmp_path}) was full")
     monkeypatch.setattr(disks, "RECENT_SECONDS", 0.0)
     assert watched.trouble() is None
+
+
+@pytest.mark.parametrize(("free", "full"), [(0, True), (3, True), (16, False)])
+def test_a_disk_with_a_page_or_two_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, full: bool
+) -> None:
+    """As while others on it replace their files."""
+    state = SimpleNamespace(f_blocks=1000, f_bfree=free, f_bavail=free, f_frsize=4096, f_files=0, f_favail=0)
+    monkeypatch.setattr(os, "statvfs", lambda folder: state)
+    watched = Disks({"run folder": tmp_path})
+    watched.look()
+    assert watched.held_up() is full
 
 
 FILL = """
