@@ -143,9 +143,11 @@ chaos: install packages
 	ORCH_CHAOS_MINUTES=5 $(BIN)/pytest -s tests/e2e/test_chaos.py
 	ORCH_CHAOS_MINUTES=15 ORCH_CHAOS_JOBS=200 $(BIN)/pytest tests/slurm -k chaos
 
-# Table 2 on pretend servers while one of them is hurt twice, and what is no lab (docs/lab.md); 15 minutes on two busy cores.
+# Table 2 on pretend servers while one of them is hurt twice, every other harm, an unpacked SLURM, and what is no lab
+# (docs/lab.md); 50 minutes on two busy cores.
 lab-chaos: install packages
 	$(BIN)/pytest -s tests/lab/table2.py
+	$(BIN)/pytest -s tests/lab/harms.py tests/lab/unpacked.py
 	$(BIN)/pytest tests/lab/refusals.py
 
 # The store's disk is lost at a random moment of a running study, a hundred times (docs/mirror.md).

@@ -6,6 +6,7 @@ from rich.text import Text
 
 from orchestrator.views.tables import columns
 from orchestrator.views.words import plural
+from slurm.lab import controllers
 from slurm.lab.standing import HostStanding, Standing
 
 
@@ -37,5 +38,7 @@ def _wrong(one: HostStanding) -> str:
     if one.error:
         return one.error
     missing = f"{' and '.join(one.missing)} not running" if one.missing else ""
+    if one.split:
+        return f"{controllers.ended_itself(one.name)}: 'orch lab up' starts it"
     deaf = "slurmctld takes no connections: 'orch lab up' starts it anew" if one.deaf else ""
     return missing or deaf or one.reason

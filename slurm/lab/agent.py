@@ -18,7 +18,8 @@ from pathlib import Path
 import msgspec
 
 from jobs.errors import OrchError
-from slurm.lab import orders, sockets, unpacking
+from jobs.files import tail
+from slurm.lab import orders, plan, sockets, unpacking
 from slurm.lab.errors import ClusterError
 from slurm.lab.looking import look
 from slurm.lab.orders import Answer, LabOrder, LookOrder, UnpackOrder
@@ -29,6 +30,10 @@ from slurm.lab.station import CONTROLLER, MUNGE, Station
 NODE = "slurmd"
 DEAF_S = 15.0
 """A controller that takes no connections for so long is no more in its start."""
+OBEY_S = 10.0
+SPLIT = "Two slurmctld daemons are running as primary"
+LAST_WORDS = 4096
+"""Bytes."""
 STAYS_S = 0.6
 """A daemon that cannot work ends within this time of its start."""
 LOGS = {CONTROLLER: "slurmctld.log", NODE: "slurmd.{node}.log", MUNGE: "../munge/munged.log"}
@@ -54,7 +59,7 @@ class Here:
         self.station.start_munge()
         self.station.start_node(self.me.node)
         if self.is_controller:
-            if self.station.daemons.get(CONTROLLER) is not None and not self._hears():
+            if self.station.daemons.get(CONTROLLER) is not None and (not self._hears() or self._usurps()):
                 self.station.daemons.kill([CONTROLLER])
             self.station.start_controller()
             self._hears()
@@ -84,7 +89,7 @@ class Here:
         """Which of its daemons run, and what SLURM's command says that was asked for."""
         known = self._as_it_is()
         if not self.order.command:
-            return known
+            return msgspec.structs.replace(known, in_charge=self._in_charge(known))
         program, *rest = self.order.command
         try:
             done = subprocess.run(
@@ -103,7 +108,8 @@ class Here:
     def reach(self) -> Answer:
         """Which of the targets nobody answers at, from here."""
         missed = [name for name, address, port in self.order.targets if not sockets.listens(port, address, 3.0)]
-        return msgspec.structs.replace(self._as_it_is(), unreached=tuple(missed))
+        known = self._as_it_is()
+        return msgspec.structs.replace(known, unreached=tuple(missed), in_charge=self._in_charge(known))
 
     def logs(self) -> Answer:
         """The end of a daemon's log."""
@@ -122,7 +128,41 @@ class Here:
 
     def _as_it_is(self) -> Answer:
         running = self.running()
-        return Answer(running=running, deaf=CONTROLLER in running and not sockets.listens(self.lab.port))
+        runs = CONTROLLER in running
+        deaf = runs and not sockets.listens(self.lab.port)
+        return Answer(running=running, deaf=deaf, split=self.is_controller and not runs and self._split())
+
+    def _split(self) -> bool:
+        """Whether its controller ended as it saw the state of another one that is in charge (slurmctld/job_mgr.c)."""
+        text = tail(self.lab.logs / LOGS[CONTROLLER], LAST_WORDS).decode(errors="replace")
+        return any(SPLIT in line for line in text.splitlines()[-1:])
+
+    def _in_charge(self, known: Answer) -> bool:
+        """Whether its controller, which answers, takes itself for the one in charge."""
+        return CONTROLLER in known.running and not known.deaf and self._obeys(self.me)
+
+    def _obeys(self, one: Member) -> bool:
+        """Whether the controller on that host answers as the one in charge: one in standby refuses SLURM's commands."""
+        conf = self.lab.runtime / f"ask-{os.getpid()}.conf"
+        conf.write_text(plan.conf_of(self.lab, one))
+        try:
+            done = subprocess.run(
+                [self.programs.path("sinfo"), "--noheader", "--format=%D"],
+                env=self.station.env() | {"SLURM_CONF": str(conf)},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=OBEY_S,
+            )
+        except (subprocess.TimeoutExpired, ClusterError):
+            return False
+        finally:
+            conf.unlink()
+        return done.returncode == 0
+
+    def _usurps(self) -> bool:
+        """Whether it is a backup in charge while the controller is in charge as well, as after a pulled cable."""
+        first = self.lab.controllers()[0]
+        return self.me != first and self._obeys(first) and self._obeys(self.me)
 
     def _hears(self) -> bool:
         """Whether its controller takes connections, waiting for as long as a start may take: else it never will again.

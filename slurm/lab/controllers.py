@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -63,17 +64,40 @@ def answering(lab: Lab) -> tuple[bool, ...]:
 def trouble(lab: Lab) -> str:
     """Why SLURM does not answer, in one sentence with the mend; '' where it should."""
     alive = answering(lab)
-    return "" if alive[0] else judge(lab, alive, read_heartbeat(lab))
+    return "" if alive == (True,) else judge(lab, alive, read_heartbeat(lab))
+
+
+def split(lab: Lab, in_charge: Collection[str]) -> str:
+    """The sentence for two controllers that are in charge at once, '' otherwise. Pure. `in_charge`: hosts."""
+    names = [one.name for one in lab.controllers()]
+    if len(names) < 2 or not set(names) <= set(in_charge):
+        return ""
+    return (
+        f"{names[0]} and its backup {names[1]} are both in charge of the lab, as after a cable that was pulled: "
+        f"{names[0]} takes it back within {lab.controller_timeout_s} s where it reaches {names[1]}; where it stays so, "
+        f"mend the network between them, and `orch lab up` ends the backup's; each result counts once all the same"
+    )
+
+
+def ended_itself(name: str) -> str:
+    """What became of a controller that saw that another one writes the state as well: SLURM tears no state."""
+    return f"slurmctld of {name} ended itself, as it and another one were in charge at once"
 
 
 def judge(lab: Lab, alive: tuple[bool, ...], beat: Heartbeat | None) -> str:
-    """The sentence for a first controller that cannot be reached. Pure."""
+    """Why no jobs are taken or started, by who takes connections and whose heartbeat it is. Pure."""
     members = lab.controllers()
     first = members[0].name
     fresh = beat is not None and beat.age_s <= lab.controller_timeout_s + LATE_S
+    if alive[0]:
+        usurped = beat is not None and fresh and beat.controller == 1
+        return split(lab, [one.name for one in members]) if usurped and all(alive) else ""
     if beat is not None and fresh and beat.controller == 0:
         since = f"it wrote its heartbeat into the shared folder {beat.age_s:.0f} s ago"
-        standby = f", so that the backup on {members[1].name} stays in standby" if len(members) > 1 else ""
+        standby = ""
+        if len(alive) > 1:
+            backup = f"the backup on {members[1].name}"
+            standby = f", so that {backup} stays in standby" if alive[1] else f", and {backup} does not answer either"
         return (
             f"the lab's controller on {first} is cut off: {since}{standby}; mend the network of {first}, or end "
             f"slurmctld there; jobs go on meanwhile and nothing is lost"

@@ -15,7 +15,7 @@ import msgspec
 from jobs.files import write_bytes
 from slurm.lab import orders
 from slurm.lab.errors import ClusterError
-from slurm.lab.hosts import Look, clock_off
+from slurm.lab.hosts import Look, by_most, clock_off
 from slurm.lab.orders import Answer, LabOrder, LookOrder
 from slurm.lab.record import Lab
 from slurm.lab.remote import Host
@@ -77,7 +77,10 @@ def look(
     """Look at these hosts, which all must read the same in the lab's folder."""
     found = Looked(nonce=secrets.token_hex(8))
     path = folder / f".look-{found.nonce}"
-    write_bytes(path, found.nonce.encode())
+    try:
+        write_bytes(path, found.nonce.encode())
+    except OSError as error:
+        raise ClusterError(f"the lab's folder {folder} cannot be written ({error.strerror}): make room there") from None
     order = LookOrder(folder=str(folder), nonce=found.nonce, blocks=blocks, port=port, lab=lab)
 
     def one(name: str) -> tuple[Look, float] | ClusterError:
@@ -102,6 +105,7 @@ def look(
                     found.looks[name], found.off[name] = answer
     finally:
         path.unlink(missing_ok=True)
+    found.off = by_most(found.off)
     return found
 
 

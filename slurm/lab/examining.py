@@ -33,7 +33,10 @@ class Checked:
 
 def examine(lab: Lab) -> list[Checked]:
     """Look at everything that keeps a lab from working; a host that does not answer is one of them."""
-    found = crew.look([one.name for one in lab.members], lab.place, port=lab.port, lab=lab)
+    try:
+        found = crew.look([one.name for one in lab.members], lab.place, port=lab.port, lab=lab)
+    except ClusterError as error:
+        return [Checked(subject="folder", text="", problem=str(error)), *_of_the_lab(lab, set())]
     told = [Checked(subject=name, text="ssh", problem=str(error)) for name, error in found.failed.items()]
     own = list(
         hosts.problems(found.looks, found.off, user=user_name(), uid=os.geteuid(), folder=lab.folder, nonce=found.nonce)
@@ -49,11 +52,17 @@ def examine(lab: Lab) -> list[Checked]:
             mend = "`orch lab down` and `up` take the new number"
             told.append(Checked(subject=name, text="", problem=f"it has {len(look.gpus)} GPUs and had {had}: {mend}"))
     told.append(_versions(found.looks))
-    if lab.up:
-        told += _daemons(lab, {name for name, error in found.failed.items() if isinstance(error, Unreachable)})
-        trouble = controllers.trouble(lab)
-        told.append(Checked(subject="controller", text="answers" if not trouble else "", problem=trouble))
-    return told
+    silent = {name for name, error in found.failed.items() if isinstance(error, Unreachable)}
+    return [*told, *_of_the_lab(lab, silent)]
+
+
+def _of_the_lab(lab: Lab, silent: set[str]) -> list[Checked]:
+    """Its daemons and who is in charge; nothing where it is down. `silent`: hosts that do not answer."""
+    if not lab.up:
+        return []
+    told, chiefs = _daemons(lab, silent)
+    trouble = controllers.trouble(lab) or controllers.split(lab, chiefs)
+    return [*told, Checked(subject="controller", text="" if trouble else "answers", problem=trouble)]
 
 
 def _described(look: Look, off: float) -> str:
@@ -70,8 +79,8 @@ def _versions(looks: dict[str, Look]) -> Checked:
     return Checked(subject="versions", text=f"SLURM {', '.join(sorted(set(versions.values())))}")
 
 
-def _daemons(lab: Lab, silent: set[str]) -> list[Checked]:
-    """Which daemons run, and whether every host reaches them."""
+def _daemons(lab: Lab, silent: set[str]) -> tuple[list[Checked], list[str]]:
+    """Which daemons run, and whether every host reaches them; and the hosts whose controller is in charge."""
     chiefs = {one.name for one in lab.controllers()}
     told: list[Checked] = []
     asked = {
@@ -86,7 +95,8 @@ def _daemons(lab: Lab, silent: set[str]) -> list[Checked]:
         if missing := [one for one in wanted if one not in answer.running]:
             down |= {f"{one} of {name}" for one in missing}
             what = f"{' and '.join(missing)} of {name}"
-            problem = f"{what} does not run: `orch lab up` starts it, and `orch lab logs {name}` tells why"
+            why = controllers.ended_itself(name) if answer.split else f"{what} does not run"
+            problem = f"{why}: `orch lab up` starts it, and `orch lab logs {name}` tells why"
             told.append(Checked(subject=name, text="", problem=problem))
         if answer.deaf:
             down.add(f"{CONTROLLER} of {name}")
@@ -100,7 +110,7 @@ def _daemons(lab: Lab, silent: set[str]) -> list[Checked]:
             told.append(Checked(subject=name, text="", problem=problem))
         else:
             told.append(Checked(subject=name, text="reaches every daemon of the other hosts"))
-    return told
+    return told, [name for name, answer in answers.items() if answer.in_charge]
 
 
 def _targets(lab: Lab, me: Member, chiefs: set[str]) -> tuple[tuple[str, str, int], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
@@ -14,6 +15,8 @@ CLOCK_SECONDS = 60.0
 RELEASES = ("20.11", "21.08", "22.05", "23.02", "23.11", "24.05", "24.11", "25.05", "25.11")
 """SLURM's releases in their order: one talks to those up to two before it (slurm.schedmd.com/upgrades.html)."""
 RELEASES_APART = 2
+MOST_OF = 2
+"""Of two clocks that differ nobody knows which one is wrong: ours is believed."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _NODE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -98,6 +101,12 @@ def clock_off(look: Look, before: float, after: float) -> float:
     if look.clock < before:
         return look.clock - before
     return max(0.0, look.clock - after)
+
+
+def by_most(off: Mapping[str, float]) -> dict[str, float]:
+    """Seconds by which clocks are wrong, first by ours, then by that of most hosts: ours may be the wrong one."""
+    middle = statistics.median_low(off.values()) if len(off) > MOST_OF else 0.0
+    return {name: seconds - middle if abs(middle) > CLOCK_SECONDS else seconds for name, seconds in off.items()}
 
 
 def problems(

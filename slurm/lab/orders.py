@@ -53,6 +53,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     deaf: bool = False
     """Whether its slurmctld runs and takes no connections: one that has just begun may not take any yet."""
     unreached: tuple[str, ...] = ()
+    split: bool = False
+    """Whether its slurmctld ended itself, since another one was in charge as well."""
+    in_charge: bool = False
+    """Whether its slurmctld takes itself for the one in charge; one in standby does not."""
     text: str = ""
     code: int = 0
 

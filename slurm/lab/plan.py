@@ -75,6 +75,13 @@ def slurm_conf(lab: Lab) -> str:
     return configuration.text(values, lab.extra, host_lines(lab, "lab"))
 
 
+def conf_of(lab: Lab, one: Member) -> str:
+    """slurm.conf for a command that asks the controller on that host and no other."""
+    lines = slurm_conf(lab).splitlines(keepends=True)
+    own = f"SlurmctldHost={one.hostname}("
+    return "".join(line for line in lines if not line.startswith("SlurmctldHost=") or line.startswith(own))
+
+
 def host_lines(lab: Lab, partition: str) -> list[str]:
     """The lines of slurm.conf that name controllers, nodes and the one partition."""
     lines = [f"SlurmctldHost={one.hostname}({one.address})" for one in lab.controllers()]

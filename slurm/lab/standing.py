@@ -30,6 +30,8 @@ class HostStanding:
     state: str = ""
     """In sinfo's words; '' where nobody says."""
     reason: str = ""
+    split: bool = False
+    """Whether its slurmctld ended itself, since another one was in charge as well."""
     deaf: bool = False
     """Whether its slurmctld runs and takes no connections."""
     error: str = ""
@@ -77,12 +79,16 @@ def standing(lab: Lab) -> Standing:
     trouble = controllers.trouble(lab) if lab.up else ""
     states: dict[str, tuple[str, str]] = {}
     jobs: Counter[str] = Counter()
-    if lab.up and any(not isinstance(one, ClusterError) and CONTROLLER in one.running for one in answers.values()):
+    chiefs = [name for name, one in answers.items() if not isinstance(one, ClusterError) and one.in_charge]
+    # Where nobody is in charge, and we know why, SLURM's commands would hang.
+    asks = bool(chiefs) or (lab.up and not trouble)
+    if asks and any(not isinstance(one, ClusterError) and CONTROLLER in one.running for one in answers.values()):
         try:
             states = node_states(crew.slurm_says(lab, *SINFO))
             jobs.update(crew.slurm_says(lab, "squeue", "-h", "-r", "-o", "%T").split())
         except ClusterError as error:
             trouble = trouble or f"SLURM does not answer: {error}"
+    trouble = trouble or controllers.split(lab, chiefs)
     found = []
     for one in lab.members:
         answer = answers[one.name]
@@ -98,6 +104,7 @@ def standing(lab: Lab) -> Standing:
                 missing=tuple(name for name in wanted if name not in running),
                 state=state,
                 reason="" if reason == "none" else reason,
+                split=not isinstance(answer, ClusterError) and answer.split,
                 deaf=not isinstance(answer, ClusterError) and answer.deaf,
                 error=str(answer) if isinstance(answer, ClusterError) else "",
             )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.helpers.servers import SHARED, Servers, servers
+from tests.helpers.servers import OTHER, SHARED, Servers, servers
 from tests.lab.user import LONG, QUICK, User
 
 pytestmark = pytest.mark.timeout(1200)
@@ -117,3 +117,20 @@ def test_another_program_on_the_port(lab: Servers, mai: User) -> None:
     said = mai.orch("lab", "up", "usagi", "tanuki", "--port", str(PORT), code=2, timeout=LONG)
     assert str(PORT) in said and "tanuki" in said, said
     listening.kill()
+
+
+def test_another_slurm_on_the_port(lab: Servers, mai: User) -> None:
+    ren = User(lab, at="usagi", name=OTHER, project="first")
+    ren.orch("lab", "up", "usagi", "tanuki", "--port", str(PORT), *QUICK, timeout=LONG)
+    said = refused(mai, "usagi", "tanuki", "--port", str(PORT))
+    assert f"the port {PORT} " in said and "another --port" in said
+    assert '"whole": true' in ren.orch("lab", "status", "--json", timeout=LONG), "it was left alone"
+    ren.down()
+
+
+def test_releases_of_slurm_that_are_too_far_apart(lab: Servers, mai: User) -> None:
+    script = """printf '#!/bin/sh\necho slurm-wlm 24.11.0\n' >/run/slurmd; chmod 755 /run/slurmd
+    mount --bind /run/slurmd "$(readlink -f /usr/sbin/slurmd)" """
+    lab["tanuki"].as_root("/bin/sh", "-euc", script)
+    said = refused(mai)
+    assert "SLURM is 22.05" in said and "24.11.0 on tanuki" in said and "no more than 2 releases" in said

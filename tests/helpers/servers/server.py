@@ -118,7 +118,7 @@ class Server(Box):
         else:
             preload.unlink(missing_ok=True)
         found = self.environment()
-        self._clock = {"NO_FAKE_STAT": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"} if clock else {}
+        self._clock = {"NO_FAKE_STAT": "1"} if clock else {}
         session = {"PATH": found["PATH"], "LANG": found["LANG"], **self._clock}
         self._sessions = [f"{key}={value}" for key, value in session.items()]
         write_sshd(place, self.address, self._sessions, 22)

@@ -64,6 +64,18 @@ def test_a_host_says_whether_its_controller_takes_connections(here: Here, port: 
     assert here.state() == Answer()
 
 
+def test_one_that_ended_itself_as_two_were_in_charge_says_so(here: Here) -> None:
+    """As SLURM 22.05's backup did when the controller's host saw the shared folder again."""
+    log = here.lab.logs / "slurmctld.log"
+    last = "fatal: Two slurmctld daemons are running as primary. Shutting down this daemon to avoid inconsistent state"
+    log.write_text(f"[2026-11-27T12:09:04.036] {last} due to split brain.\n")
+    assert here.state() == Answer(running=(CONTROLLER,), deaf=True), "it runs again"
+    here.station.daemons.kill([CONTROLLER])
+    assert here.state() == Answer(split=True) == here.reach()
+    log.write_text(f"{last}\n[2026-11-27T12:20:00.000] Terminate signal SIGINT or SIGTERM received\n")
+    assert here.state() == Answer()
+
+
 def test_one_that_is_deaf_for_longer_than_a_start_takes_is_started_anew(
     here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +101,9 @@ def test_status_names_it_and_the_mend() -> None:
     assert not found.whole and "takes no connections: 'orch lab up'" in render(found, 160).plain
     sound = replace(found, hosts=(replace(host, deaf=False),))
     assert sound.whole and "connections" not in render(sound, 160).plain
+    ended = replace(host, deaf=False, running=(), missing=(CONTROLLER,), split=True)
+    said = render(replace(found, hosts=(ended,)), 160).plain
+    assert "slurmctld of tanuki ended itself, as it and another one were in charge at once: 'orch lab up'" in said
 
 
 def test_doctor_names_it_and_blames_no_firewall(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,4 +115,11 @@ def test_doctor_names_it_and_blames_no_firewall(lab: Lab, monkeypatch: pytest.Mo
     monkeypatch.setattr(crew, "ask", lambda verb, asked: {name: answers[name] for name in asked})
     with socket.create_server(("127.0.0.1", lab.port)):
         problems = [one.problem for one in examine(lab) if one.problem]
+        answers["usagi"] = Answer(running=("munged", CONTROLLER, "slurmd"), in_charge=True)
+        answers["tanuki"] = Answer(running=("munged", CONTROLLER, "slurmd"), in_charge=True)
+        two = [one.problem for one in examine(lab) if one.problem]
+        answers["tanuki"] = Answer(running=("munged", "slurmd"), split=True)
+        ended = [one.problem for one in examine(lab) if one.problem]
+    assert len(two) == 1 and "usagi and its backup tanuki are both in charge" in two[0], two
+    assert len(ended) == 1 and "ended itself" in ended[0] and "`orch lab up` starts it" in ended[0], ended
     assert len(problems) == 1 and problems[0].startswith("slurmctld of tanuki runs and takes no connections"), problems

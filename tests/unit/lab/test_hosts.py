@@ -87,6 +87,16 @@ def test_a_wrong_clock_is_named(seconds: float, word: str) -> None:
     assert wrong(THREE, {"kitsune": seconds / 100}) == []
 
 
+def test_of_three_clocks_the_one_that_differs_is_wrong_also_where_it_is_ours() -> None:
+    assert hosts.by_most({"usagi": -3592.0, "tanuki": -3593.0, "kitsune": 0.0}) == {
+        "usagi": 0.0,
+        "tanuki": -1.0,
+        "kitsune": 3592.0,
+    }
+    for off in ({"usagi": 0.0, "tanuki": 3.0, "kitsune": 3600.0}, {"usagi": 0.0, "tanuki": 3600.0}, {}):
+        assert hosts.by_most(off) == off
+
+
 def test_a_clock_counts_as_right_for_as_long_as_the_question_took() -> None:
     look = a_look("usagi", clock=105.0)
     assert hosts.clock_off(look, before=100.0, after=110.0) == 0.0
@@ -275,12 +285,29 @@ def test_who_controls_the_lab() -> None:
     lab = a_lab(**THREE)
     cut = controllers.judge(lab, (False, True), Heartbeat(0, 3.0))
     assert "usagi is cut off" in cut and "tanuki stays in standby" in cut and "3 s ago" in cut
+    assert "the backup on tanuki does not answer either" in controllers.judge(lab, (False, False), Heartbeat(0, 3.0))
     assert controllers.judge(lab, (False, True), Heartbeat(1, 3.0)) == ""
     assert "takes over within 60 s" in controllers.judge(lab, (False, True), Heartbeat(0, 300.0))
     assert "nor its backup on tanuki: `orch lab up`" in controllers.judge(lab, (False, False), None)
     alone = a_lab(usagi=THREE["usagi"])
     assert "cut off" in controllers.judge(alone, (False,), Heartbeat(0, 1.0))
     assert "cannot be reached: `orch lab up`" in controllers.judge(alone, (False,), None)
+
+
+def test_two_controllers_that_are_in_charge_are_named() -> None:
+    """Each writes its heartbeat into the same file."""
+    lab = a_lab(**THREE)
+    both = controllers.judge(lab, (True, True), Heartbeat(1, 3.0))
+    assert "usagi and its backup tanuki are both in charge" in both and "`orch lab up`" in both
+    assert both == controllers.split(lab, ["tanuki", "usagi"])
+    assert controllers.judge(lab, (True, True), Heartbeat(0, 3.0)) == ""
+    assert controllers.judge(lab, (True, True), Heartbeat(1, 300.0)) == "" == controllers.judge(lab, (True, True), None)
+    assert controllers.judge(lab, (True, False), Heartbeat(1, 3.0)) == ""
+    assert controllers.split(lab, ["usagi"]) == "" == controllers.split(lab, ["tanuki", "kitsune"])
+    assert controllers.split(a_lab(usagi=THREE["usagi"]), ["usagi"]) == ""
+    asks = [line for line in plan.conf_of(lab, lab.controllers()[1]).splitlines() if line.startswith("SlurmctldHost=")]
+    assert len(asks) == 1 and asks[0].startswith("SlurmctldHost=tanuki(")
+    assert plan.slurm_conf(lab).count("SlurmctldHost=") == 2
 
 
 def test_how_old_a_heartbeat_may_be_follows_the_time_that_a_person_set() -> None:
