@@ -144,8 +144,8 @@ class Here:
     def _obeys(self, one: Member) -> bool:
         """Whether the controller on that host answers as the one in charge: one in standby refuses SLURM's commands."""
         conf = self.lab.runtime / f"ask-{os.getpid()}.conf"
-        conf.write_text(plan.conf_of(self.lab, one))
         try:
+            conf.write_text(plan.conf_of(self.lab, one))
             done = subprocess.run(
                 [self.programs.path("sinfo"), "--noheader", "--format=%D"],
                 env=self.station.env() | {"SLURM_CONF": str(conf)},
@@ -153,10 +153,10 @@ class Here:
                 capture_output=True,
                 timeout=OBEY_S,
             )
-        except (subprocess.TimeoutExpired, ClusterError):
+        except (subprocess.TimeoutExpired, ClusterError, OSError):
             return False
         finally:
-            conf.unlink()
+            conf.unlink(missing_ok=True)
         return done.returncode == 0
 
     def _usurps(self) -> bool:

@@ -80,7 +80,7 @@ def test_jobs_run_on_a_host_whose_slurm_is_unpacked(lab: Servers) -> None:
     terms = ("--seeds", "12", "--mem", "100M", "--code", "live", "--no-canary", "--wait")
     there.orch("submit", "command", *terms, "--", "sh", "-c", "sleep 1; hostname", timeout=LONG)
     there.check_each_once(12)
-    there.resume("usagi")
+    mai.resume("usagi")
     there.orch("submit", "command", *("--seeds", "20", *terms[2:]), "--", "sh", "-c", "sleep 2; hostname", timeout=LONG)
     there.check_each_once(20)
     mai.down()
