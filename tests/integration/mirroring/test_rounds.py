@@ -334,7 +334,7 @@ def test_doctor_and_the_page_say_how_the_mirror_is(filled: Filled, orch: Orch, t
 
     there, toml = mirror_of(filled), filled.store.root.parent / "orch.toml"
     settings = toml.read_text()
-    filled.succeed(filled.submit()[0], {"test_accuracy": 50.0})
+    filled.succeed(filled.submit(seeds=(0, 1))[0], {"test_accuracy": 50.0})
     doctor("warning", "answers and holds no complete round yet", "'orch mirror --now'")
     ok(orch, "mirror", "--now")
     doctor("ok", f"{there} (complete ", "")
