@@ -134,7 +134,7 @@ foreign-readers: install
 ZOO ?= 20
 zoo: install
 	$(BIN)/pytest tests/rehearse
-	$(BIN)/python -m tests.rehearse $(ZOO)
+	$(BIN)/python -m tests.rehearse --rounds $(ZOO) --at-once 2
 
 # Longer and harsher than make test.
 chaos: install packages

@@ -41,14 +41,16 @@ class StoredExecution:
     checkpoint_step: int
     wall_seconds: float
     gpu_seconds: float
+    gpu_parts: int
     peak_memory_mb: float
     device_name: str | None
 
 
 _SELECT = """SELECT e.id, e.job_id AS job, a.number AS attempt, a.generation, e.name, e.node, e.host, e.pid,
     e.started_at, e.ready_at, e.ended_at, e.ending, e.cause, e.error, e.superseded, e.code_changed, e.epoch, e.epochs,
-    e.latest, e.checkpoint_step, e.wall_seconds, e.gpu_seconds, e.peak_memory_mb, e.device_name
-    FROM execution e JOIN attempt a ON a.id = e.attempt_id """
+    e.latest, e.checkpoint_step, e.wall_seconds, gpu_parts(s.slot) AS gpu_parts, e.peak_memory_mb, e.device_name,
+    e.gpu_seconds / gpu_parts(s.slot) AS gpu_seconds
+    FROM execution e JOIN attempt a ON a.id = e.attempt_id JOIN submission s USING (token) """
 
 
 def _stored(row: Any) -> StoredExecution:
@@ -71,10 +73,8 @@ def of_job(connection: Connection, job: int) -> list[StoredExecution]:
 
 def all_of(connection: Connection, study: str) -> list[StoredExecution]:
     """All executions of a study's jobs, oldest first."""
-    sql = _SELECT + (
-        "JOIN job j ON j.id = e.job_id WHERE j.study_id = (SELECT id FROM study WHERE name = ?) ORDER BY e.id"
-    )
-    return [_stored(row) for row in connection.exec_driver_sql(sql, (study,))]
+    of = "JOIN job j ON j.id = e.job_id WHERE j.study_id = (SELECT id FROM study WHERE name = ?) ORDER BY e.id"
+    return [_stored(row) for row in connection.exec_driver_sql(_SELECT + of, (study,))]
 
 
 def began(connection: Connection, attempt: int, name: str, started: Started) -> int:

@@ -34,9 +34,11 @@ def rows(connection: Connection, study: str, *, cancelled: bool = False, dropped
         """SELECT j.id, j.kind, c.preset, c.dataset, j.seed, j.state, j.error, j.imported, j.dropped, c.text AS config,
         (SELECT max(generation) FROM earlier_result WHERE job_id = j.id) AS superseded,
         l.text AS launching, r.metrics, r.architecture, r.flags, a.edges, e.device_name, e.torch, e.code_changed,
-        (SELECT sum(gpu_seconds) FROM execution WHERE job_id = j.id) AS gpu_seconds,
+        (SELECT sum(x.gpu_seconds / gpu_parts(s.slot)) FROM execution x JOIN attempt t ON t.id = x.attempt_id
+            JOIN submission s ON s.token = t.token WHERE x.job_id = j.id) AS gpu_seconds,
         (SELECT sum(wall_seconds) FROM execution WHERE job_id = j.id) AS wall_seconds,
-        (SELECT sum(wall_seconds) FROM execution WHERE job_id = j.id AND ending IS NULL) AS cut_seconds
+        (SELECT sum(x.wall_seconds / gpu_parts(s.slot)) FROM execution x JOIN attempt t ON t.id = x.attempt_id
+            JOIN submission s ON s.token = t.token WHERE x.job_id = j.id AND x.ending IS NULL) AS cut_seconds
         FROM job j JOIN config c ON c.id = j.config_id JOIN launch l ON l.id = j.launch_id
         LEFT JOIN result r ON r.job_id = j.id LEFT JOIN architecture a ON a.hash = r.architecture
         LEFT JOIN execution e ON e.id = r.execution_id
@@ -138,7 +140,8 @@ def _rests_on_dropped(connection: Connection, study: str) -> dict[int, tuple[tup
 
 
 def _gpu_seconds(item: Any, resources: Mapping[str, Any]) -> float:
-    """What workers said, and of a job that used a GPU also the time of executions that were cut off."""
+    """What workers said, and of a job that used a GPU also the time of executions that were cut off; of a GPU that
+    several share, its part."""
     told = float(item.gpu_seconds or 0.0)
     return told + (item.cut_seconds or 0.0) * resources.get("gpus", 0) if told else 0.0
 

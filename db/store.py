@@ -21,6 +21,7 @@ from db.admission import admit, check_inside, set_openness
 from db.place import NETWORK_FILE_SYSTEMS, file_system, make_folders
 from db.reading import Reader
 from db.refusals import disk_refuses, patiently, told
+from db.shares import gpu_parts
 from db.writer import Writer
 from jobs.errors import StoreError
 from jobs.files import fsync_folder, names
@@ -104,6 +105,7 @@ class Store:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.create_function("gpu_parts", 1, gpu_parts, deterministic=True)
 
         @event.listens_for(engine, "begin")
         def on_begin(connection: Connection) -> None:

@@ -6,6 +6,7 @@ import shlex
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,18 @@ import click
 from db.seals import WHOLE_KILLS
 from orchestrator.cli.options import F, json_option, print_json, store_option
 from orchestrator.cli.reported import REPORTED, reported_of
+from orchestrator.cli.terms import TERMS, asked_for
 from orchestrator.rehearsal.disturbances import MOST_KILLS, NAMES, Disturbance
 
 if TYPE_CHECKING:
     from orchestrator.rehearsal.judgement import Judged
-    from orchestrator.rehearsal.running import Wanted
+    from orchestrator.rehearsal.report import Wanted
     from orchestrator.rehearsal.subjects import Subject
     from orchestrator.settings import Settings
     from orchestrator.submitting.request import Request
+
+
+NOT_OF_A_REHEARSAL = ("resume", "priority")
 
 
 def _with(options: Sequence[click.Option]) -> Callable[[F], F]:
@@ -54,9 +59,8 @@ def _with(options: Sequence[click.Option]) -> Callable[[F], F]:
 )
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting of a kind.")
 @click.option("--preset", help="report or demo, of a kind.")
-@click.option("--cpus", type=int, help="CPU cores per run.")
-@click.option("--gpus", metavar="[TYPE:]N", help="GPUs per run.")
 @click.option("--env", multiple=True, metavar="NAME=VALUE", help="A variable of the program's environment.")
+@_with([option for option in TERMS if option.name not in NOT_OF_A_REHEARSAL])
 @_with(REPORTED)
 @click.option("--keep-runs", is_flag=True, help="Leave the runs' folder, and name it.")
 @store_option
@@ -65,7 +69,7 @@ def _with(options: Sequence[click.Option]) -> Callable[[F], F]:
 def command(context: click.Context, /, words: tuple[str, ...], **given: Any) -> None:
     """Does a program survive being killed? It is run undisturbed, then disturbed at seeded moments, and compared.
 
-    The runs go through orch's own supervisor, on slots of this host.
+    The runs go through orch's own supervisor, on slots of this host or, with --backend slurm, on SLURM.
     WORDS: a program after --, a study file, or a job kind. Nothing of it enters anybody's results.
     Exit code: 0 bit-identical or equal within noise; 1 not resumable or wrong after resuming; 2 it could not be
     rehearsed.
@@ -75,13 +79,16 @@ def command(context: click.Context, /, words: tuple[str, ...], **given: Any) -> 
       orch rehearse -- python train.py --seed {seed} --epochs 5
       orch rehearse --epochs-flag=--epochs=5 -- python train.py --seed {seed} --epochs 200
       orch rehearse --grid lr=0.1,0.01 -- python train.py --seed {seed} --lr {lr}
+      orch rehearse --backend slurm --mem 8G -- python train.py --seed {seed} --epochs 5
       orch rehearse --budget 10m --json study.toml
       orch rehearse --preset demo random-baseline
     """
     from db.place import locate
     from db.store import Store
     from orchestrator.rehearsal import reporting, sealing
-    from orchestrator.rehearsal.running import Rehearsal, Report
+    from orchestrator.rehearsal.cramped import Cramped
+    from orchestrator.rehearsal.report import Report
+    from orchestrator.rehearsal.running import Rehearsal
     from orchestrator.rehearsal.scratch import Scratch
     from orchestrator.settings import load
 
@@ -98,7 +105,8 @@ def command(context: click.Context, /, words: tuple[str, ...], **given: Any) -> 
         scratch = Scratch.made(root, settings)
         with _Progress(quiet) as progress:
             try:
-                report = Rehearsal(scratch, subject.request, wanted, progress.tell).run()
+                cramped = partial(Cramped.beside, root, settings)
+                report = Rehearsal(scratch, subject.request, wanted, progress.tell, cramped).run()
             finally:
                 scratch.end(keep=given["keep_runs"])
         reports.append((subject.name, report))
@@ -120,7 +128,8 @@ def command(context: click.Context, /, words: tuple[str, ...], **given: Any) -> 
 
 def _wanted(given: dict[str, Any]) -> Wanted:
     from jobs.errors import BadInput
-    from orchestrator.rehearsal import running, subjects
+    from orchestrator.rehearsal import subjects
+    from orchestrator.rehearsal.report import Wanted
 
     only = tuple(Disturbance)
     if given["only"]:
@@ -128,7 +137,7 @@ def _wanted(given: dict[str, Any]) -> Wanted:
         if unknown := [name for name in names if name not in NAMES]:
             raise BadInput(f"--only knows no '{unknown[0]}': use {', '.join(NAMES)}")
         only = tuple(Disturbance(name) for name in names)
-    return running.Wanted(
+    return Wanted(
         kills=given["kills"],
         seed=given["seed"],
         budget_seconds=subjects.seconds(given["budget"]) if given["budget"] else float("inf"),
@@ -140,9 +149,7 @@ def _wanted(given: dict[str, Any]) -> Wanted:
 def _subjects(words: tuple[str, ...], given: dict[str, Any], settings: Settings) -> list[Subject]:
     """What is to be rehearsed. Raises BadInput."""
     from jobs.odd import to_text
-    from jobs.resources import Asked
     from jobs.words import BackendName
-    from orchestrator import terms
     from orchestrator.rehearsal import subjects
     from orchestrator.submitting.planning import assignments
     from orchestrator.submitting.points import points_of
@@ -153,15 +160,15 @@ def _subjects(words: tuple[str, ...], given: dict[str, Any], settings: Settings)
         seeds=[given["seed"]],
         study="rehearsal",
         preset=given["preset"] or settings.preset,
-        backend=BackendName.LOCAL,
+        backend=given["backend"] or BackendName.LOCAL,
+        backend_named=True,
         env=assignments(given["env"], "--env"),
         reported=reported_of(given),
     )
     if len(words) == 1 and words[0].endswith(".toml"):
         return _of_study(Path(words[0]), base)
-    gpus, typed = terms.gpu_request(given["gpus"])
-    options = {"slurm": terms.with_gpu_type({}, typed)} if typed else {}
-    base = replace(base, asked=Asked(cpus=given["cpus"], gpus=None if typed else gpus), options=options)
+    asked, options = asked_for(given)
+    base = replace(base, asked=asked, options=options)
     if subjects.is_kind(words):
         values = assignments(given["sets"], "--set")
         return [subjects.Subject(name=words[0], request=subjects.prepared(replace(base, kind=words[0], values=values)))]
@@ -186,7 +193,7 @@ def _of_study(path: Path, base: Request) -> list[Subject]:
 
     found = []
     for part in study.plan(read(path), base, _terms):
-        subject = subjects.of_part(part)
+        subject = subjects.of_part(part, base.backend)
         if subject is None:
             click.echo(f"not rehearsed: {part.experiment.name}, which is made of others' results", err=True)
         else:

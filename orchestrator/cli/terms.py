@@ -95,7 +95,7 @@ def asked_for(given: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
     options = {name: value for name, value in options.items() if value is not None}
     if given["hang_after"] is not None:
         options[OPTION] = hang_after(given["hang_after"])
-    if given["resume"] is not None:
+    if given.get("resume") is not None:
         options["resume"] = given["resume"]
     _check(options)
     options |= launchers.checked(given["launcher"], given["ranks_per_node"])

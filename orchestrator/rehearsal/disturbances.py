@@ -24,6 +24,12 @@ class Disturbance(StrEnum):
     """SIGKILL; the checkpoints' times are the other way round, as after a copy that does not keep them."""
     LIMIT = "limit"
     """The warning before a time limit (USR2 to orch's worker, which hands it on), a short notice, then SIGKILL."""
+    REQUEUE = "requeue"
+    """SLURM stops the job and begins it again."""
+    NODE = "node"
+    """The node dies with all that runs on it; of a pretend cluster only."""
+    DISK = "disk"
+    """The disk with the run's folder is full for a while, as where others filled it."""
     TWICE = "twice"
     """The same attempt runs twice at once, as after a network split."""
 
@@ -35,9 +41,21 @@ WORDS = {
     Disturbance.TORN: "killed, newest checkpoint torn",
     Disturbance.TIMES: "killed, checkpoints' times turned round",
     Disturbance.LIMIT: "time limit",
+    Disturbance.REQUEUE: "requeued by SLURM",
+    Disturbance.NODE: "its node died",
+    Disturbance.DISK: "disk full",
     Disturbance.TWICE: "started twice at once",
 }
 NAMES = tuple(str(one) for one in Disturbance)
+OF_SLURM = frozenset({Disturbance.REQUEUE, Disturbance.NODE})
+OF_THIS_HOST = frozenset({Disturbance.TWICE, Disturbance.DISK})
+OF_ITS_HOST = frozenset({Disturbance.WRITE, Disturbance.TORN, Disturbance.TIMES})
+"""Where processes are killed and files hurt within milliseconds: the worker must run on this very host."""
+
+
+def possible(*, slurm: bool) -> tuple[Disturbance, ...]:
+    """What there is on SLURM, or on slots of this host."""
+    return tuple(one for one in Disturbance if one not in (OF_THIS_HOST if slurm else OF_SLURM))
 
 
 def of_trial(name: str) -> Disturbance | None:
@@ -91,6 +109,9 @@ def plan(
     add(Disturbance.TORN, "torn", low=2)
     add(Disturbance.TIMES, "times", low=3)
     add(Disturbance.LIMIT, "limit", later=2)
+    add(Disturbance.REQUEUE, "requeue", later=2)
+    add(Disturbance.NODE, "node", later=2)
+    add(Disturbance.DISK, "disk", later=2)
     add(Disturbance.TWICE, "twice")
     for number, moment in enumerate(spread[1:], start=1):
         add(Disturbance.KILL, f"kill-{number + 1}", moment=moment)

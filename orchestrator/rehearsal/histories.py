@@ -192,19 +192,20 @@ def baseline(runs: Sequence[Observed]) -> Baseline:
     )
 
 
-def saved_epoch(struck: Stretch, base: Baseline) -> int | None:
-    """The epoch at whose end a run's first execution wrote its newest whole checkpoint.
+def saved_epoch(struck: Stretch, base: Baseline, until: float = float("inf")) -> int | None:
+    """The epoch at whose end a run's first execution wrote its newest whole checkpoint `until` then.
 
     It is told by counting, where the undisturbed run saved equally often in each epoch; else by the nearest line.
 
     A program saves just before or just after it reports an epoch.
     """
+    saves = [save for save in struck.saves if save.at <= until]
     if base.per_epoch and base.first is not None:
-        whole = len(struck.saves) // base.per_epoch
+        whole = len(saves) // base.per_epoch
         return base.first + whole - 1 if whole else None
-    if not struck.saves or not struck.lines:
+    if not saves or not struck.lines:
         return None
-    newest = struck.saves[-1].at
+    newest = saves[-1].at
     return min(struck.lines, key=lambda line: abs(line.at - newest)).epoch
 
 

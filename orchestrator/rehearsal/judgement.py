@@ -16,7 +16,7 @@ BEHIND = "does not go on from its newest checkpoint, but from an older one"
 BY_TIME = "takes the newest checkpoint by its file's time, not by its epoch"
 OF_ALWAYS = {BEHIND: BY_TIME}
 """A remark on any run → one on a special run that says no more beside it."""
-PLAIN = ("kill", "term", "limit", "times")
+PLAIN = ("kill", "term", "limit", "times", "requeue", "node")
 """Runs whose checkpoints are left as they are."""
 
 

@@ -111,9 +111,14 @@ class Execution:
 
     # ---- its processes
 
+    @property
+    def here(self) -> bool:
+        """Whether it runs on this very host."""
+        return self.started is not None and self.started.host == os.uname().nodename
+
     def pids(self, *, again: bool = True) -> list[int]:
-        """The worker and all that it started."""
-        if again and self.started is not None:
+        """The worker and all that it started, where that is on this host."""
+        if again and self.started is not None and self.here:
             with contextlib.suppress(psutil.Error):
                 worker = psutil.Process(self.started.pid)
                 if abs(worker.create_time() - self.started.process_start) < 1:
@@ -130,6 +135,11 @@ class Execution:
             return same and worker.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
         except psutil.Error:
             return False
+
+    def works(self) -> bool:
+        """Whether its program runs, which of a kind is the worker itself."""
+        found = self.pids()
+        return self.alive() and (len(found) > 1 or not (self.folder / "program.json").exists())
 
     def kill(self, *, again: bool = True) -> None:
         """SIGKILL to all of it: the worker first, so that it writes nothing about its program's end."""

@@ -9,7 +9,7 @@ from db.seals import Seal, Verdict
 from orchestrator import resuming
 from orchestrator.rehearsal.disturbances import WORDS, of_trial
 from orchestrator.rehearsal.judgement import Judged
-from orchestrator.rehearsal.running import Report
+from orchestrator.rehearsal.report import Report
 
 BAD = (Verdict.NOT_RESUMABLE, Verdict.WRONG)
 

@@ -6,18 +6,21 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-
-import msgspec
+from pathlib import Path
 
 from db.jobs import StoredJob
-from db.seals import Verdict, is_whole
+from db.seals import Verdict
 from jobs.errors import OrchError
 from jobs.words import FINAL, JobState
-from orchestrator.rehearsal.disturbances import NAMES, Disturbance, Trial, of_trial, plan, sooner
+from orchestrator.rehearsal.cramped import Cramped
+from orchestrator.rehearsal.disturbances import OF_ITS_HOST, Disturbance, Trial, plan, possible, sooner
+from orchestrator.rehearsal.hands import Hand, Here, OnSlurm, pretend_cluster
 from orchestrator.rehearsal.histories import Baseline, Observed, baseline, pace
-from orchestrator.rehearsal.judgement import Judged, Overall, overall
+from orchestrator.rehearsal.judgement import Judged, overall
 from orchestrator.rehearsal.looking import Executions
+from orchestrator.rehearsal.report import Report, Wanted, tried_of
 from orchestrator.rehearsal.scratch import Scratch
+from orchestrator.rehearsal.smalldisk import NoSmallDisk
 from orchestrator.rehearsal.striking import Pace, Striker
 from orchestrator.rehearsal.verdicts import judge, of_other_seed
 from orchestrator.rehearsal.watching import wait
@@ -32,53 +35,12 @@ PATIENCE_SECONDS = 120.0
 """What a run may take besides many times as long as the undisturbed one."""
 PATIENCE = 10
 MOST_AT_ONCE = 4
-TRIES = 3
+TRIES = 5
 """Of a run that ended before it was struck: on a loaded host moments come late."""
 
 
 class RehearsalFailed(OrchError):
     """The program does not even run undisturbed: there is nothing to compare with."""
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asks of a rehearsal."""
-
-    kills: int = 5
-    seed: int = 0
-    budget_seconds: float = float("inf")
-    only: tuple[Disturbance, ...] = tuple(Disturbance)
-    chance: int = 0
-    at_once: int = 0
-    """Runs at the same time; 0: as many as there are CPUs, up to MOST_AT_ONCE."""
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rehearsal found."""
-
-    overall: Overall
-    judged: tuple[Judged, ...]
-    baseline: Baseline
-    epochs: int
-    left_out: dict[str, str]
-    """Disturbed run → why it was not tried."""
-    seconds: float
-    tried: dict[str, int]
-    """Disturbance → runs that were judged."""
-
-    @property
-    def untried(self) -> tuple[str, ...]:
-        """Disturbances of which no run was judged."""
-        return tuple(name for name in NAMES if name not in self.tried)
-
-    @property
-    def whole(self) -> bool:
-        """Whether every disturbance was tried, with as many kills as there are by default."""
-        return is_whole(self.tried, self.untried)
-
-    @property
-    def tells(self) -> bool:
-        """Whether anything was learnt of resuming: a run that was killed was judged, or one was wrong."""
-        return Disturbance.KILL in self.tried or self.overall.verdict is Verdict.WRONG
 
 
 @dataclass
@@ -90,6 +52,9 @@ class Run:
     zero: float
     executions: Executions
     striker: Striker
+    scratch: Scratch
+    since: float
+    """From when on it is waited for."""
     ended: float = 0.0
     given_up: str = ""
 
@@ -102,6 +67,12 @@ class Rehearsal:
     request: Request
     wanted: Wanted
     tell: Callable[[str, Judged | None], None] = lambda name, judged: None
+    cramped: Callable[[Path], Cramped] | None = None
+    """A store with small disks, for runs like the one with that folder. Raises NoSmallDisk."""
+    _hand: Hand = field(default_factory=Here)
+    _here: bool = True
+    _small: Cramped | None = None
+    _undisturbed: Path = Path()
     _begun: int = 0
     _began: float = field(default_factory=time.monotonic)
     _looked_at: float = 0.0
@@ -111,6 +82,13 @@ class Rehearsal:
 
     def run(self) -> Report:
         """All of it. Raises RehearsalFailed, BadInput, DataError, StoreError."""
+        try:
+            return self._report()
+        finally:
+            if self._small is not None:
+                self._small.end(keep=False)
+
+    def _report(self) -> Report:
         seed = self.wanted.seed
         (first,) = self._runs([Trial(name=FIRST, seed=seed)])
         _check(first)
@@ -125,8 +103,15 @@ class Rehearsal:
         epochs = len(first.stretches[-1].lines)
         if all(one.verdict is Verdict.BIT_IDENTICAL for one in judged):
             base = baseline([first, again])
-            trials = plan(seed, self.wanted.kills, epochs, only=self.wanted.only, chance=self.wanted.chance)
+            there = possible(slurm=self.on_slurm)
+            only = [one for one in self.wanted.only if one in there]
+            where = "there is that on slots of this host only" if self.on_slurm else "--backend slurm has that"
+            if not only:
+                raise RehearsalFailed(f"--only {', '.join(self.wanted.only)} disturbs nothing here: {where}")
+            trials = plan(seed, self.wanted.kills, epochs, only=only, chance=self.wanted.chance)
             disturbed, left_out = self._disturbed(trials, base, saves)
+            if len(self.wanted.only) < len(Disturbance):
+                left_out |= {str(one): where for one in self.wanted.only if one not in there}
             judged += disturbed
             if not any(one.verdict is not None for one in disturbed):
                 raise RehearsalFailed(
@@ -141,8 +126,14 @@ class Rehearsal:
             epochs=epochs,
             left_out=left_out,
             seconds=time.monotonic() - self._began,
-            tried=_tried(judged),
+            tried=tried_of(judged),
+            on_slurm=self.on_slurm,
         )
+
+    @property
+    def on_slurm(self) -> bool:
+        """Whether its runs are SLURM's."""
+        return isinstance(self._hand, OnSlurm)
 
     def _disturbed(self, trials: Sequence[Trial], base: Baseline, saves: bool) -> tuple[list[Judged], dict[str, str]]:
         left_out: dict[str, str] = {}
@@ -168,16 +159,14 @@ class Rehearsal:
     def _each(self, trials: Sequence[Trial], left_out: dict[str, str]) -> list[Observed]:
         """All these runs, several at once; those that the budget has no room for are left out."""
         waiting, going, done = list(trials), list[Run](), list[Observed]()
-        most = self.wanted.at_once or max(1, min(MOST_AT_ONCE, os.cpu_count() or 1))
+        here = MOST_AT_ONCE if self.on_slurm else os.cpu_count() or 1
+        most = self.wanted.at_once or max(1, min(MOST_AT_ONCE, here))
         try:
             while waiting or going:
                 while waiting and len(going) < most:
                     trial = waiting.pop(0)
-                    if (
-                        trial.disturbance is not None
-                        and self._spent() + 1.5 * self._longest > self.wanted.budget_seconds
-                    ):
-                        left_out[trial.name] = "no time left in the budget"
+                    if why := self._left_out(trial):
+                        left_out[trial.name] = why
                         continue
                     self.tell(trial.name, None)
                     going.append(self._begin(trial))
@@ -191,15 +180,33 @@ class Rehearsal:
                 self._leave(run)
         return done
 
-    def _spent(self) -> float:
-        return time.monotonic() - self._began
+    def _left_out(self, trial: Trial) -> str:
+        """Why that run is not begun; empty where it is."""
+        spent = time.monotonic() - self._began
+        if trial.disturbance is not None and spent + 1.5 * self._longest > self.wanted.budget_seconds:
+            return "no time left in the budget"
+        if trial.disturbance in OF_ITS_HOST and not self._here:
+            return "it runs on another host, where nothing can be done within milliseconds"
+        if trial.disturbance is Disturbance.NODE and pretend_cluster() is None:
+            return "nodes are killed on a pretend cluster only, docs/testcluster.md"
+        if trial.disturbance is Disturbance.DISK and self._small is None:
+            try:
+                if self.cramped is None:
+                    raise NoSmallDisk("it was not asked for")
+                self._small = self.cramped(self._undisturbed)
+            except NoSmallDisk as error:
+                return f"no small file system can be mounted here: {error}"
+        return ""
 
     def _begin(self, trial: Trial) -> Run:
         zero = time.time()
         self._begun += 1
-        job = self.scratch.submit(self.request, f"{self._begun} {trial.name}", trial.seed)
-        executions = Executions(self.scratch.layout, job)
-        return Run(trial=trial, job=job, zero=zero, executions=executions, striker=Striker(trial, self._pace, zero))
+        small = self._small if trial.disturbance is Disturbance.DISK else None
+        scratch = small or self.scratch
+        job = scratch.submit(self.request, f"{self._begun} {trial.name}", trial.seed)
+        striker = Striker(trial, self._pace, zero, self._hand, small.disk(job) if small is not None else None)
+        executions = Executions(scratch.seen, job)
+        return Run(trial=trial, job=job, zero=zero, executions=executions, striker=striker, scratch=scratch, since=zero)
 
     def _look(self, going: Sequence[Run]) -> None:
         for run in going:
@@ -209,31 +216,34 @@ class Rehearsal:
         if now - self._looked_at < STATES_SECONDS:
             return
         self._looked_at = now
-        states = self.scratch.jobs([run.job for run in going])
         for run in going:
-            self._judge_state(run, states[run.job])
+            self._judge_state(run, run.scratch.jobs([run.job])[run.job])
         if now - self._supervised_at > SUPERVISED_SECONDS:
             self._supervised_at = now
-            self.scratch.supervised()
+            for scratch in {id(run.scratch): run.scratch for run in going}.values():
+                scratch.supervised()
 
     def _judge_state(self, run: Run, job: StoredJob) -> None:
         if job.state in FINAL:
             run.executions.look(again=True)
             run.ended = time.time()
-        elif time.time() - run.zero > PATIENCE_SECONDS + PATIENCE * self._pace.whole and run.trial.disturbance:
-            run.given_up = f"it did not end within {time.time() - run.zero:.0f} s"
+        elif self.on_slurm and job.state is not JobState.RUNNING:
+            run.since = time.time()  # a queue may be long
+        elif time.time() - run.since > PATIENCE_SECONDS + PATIENCE * self._pace.whole and run.trial.disturbance:
+            run.given_up = f"it did not end within {time.time() - run.since:.0f} s"
 
     def _leave(self, run: Run) -> None:
+        run.striker.end()
         for one in run.executions.in_order():
             one.kill()
-        run.striker.end()
         run.executions.close()
 
     def _observed(self, run: Run) -> Observed:
-        job = self.scratch.jobs([run.job])[run.job]
+        job = run.scratch.jobs([run.job])[run.job]
         in_order = run.executions.in_order()
         stretches = tuple(one.stretch(run.zero) for one in in_order)
         if run.trial.name == FIRST and in_order:
+            self._undisturbed = run.scratch.seen.job(run.job)
             self._learn(run, stretches[-1].lines[-1].at if stretches[-1].lines else 0.0)
         self._leave(run)
         succeeded = job.state is JobState.SUCCEEDED
@@ -244,7 +254,7 @@ class Rehearsal:
             state=str(job.state),
             error=run.given_up or (job.error or "" if not succeeded else ""),
             stretches=stretches,
-            result=self.scratch.result(run.job) if succeeded else {},
+            result=run.scratch.result(run.job) if succeeded else {},
             hit=run.striker.hit,
             seconds=time.time() - run.zero,
         )
@@ -252,6 +262,9 @@ class Rehearsal:
     def _learn(self, run: Run, last: float) -> None:
         """The pace of an undisturbed run, by which moments of disturbed ones are told."""
         one = run.executions.in_order()[-1]
+        self._here = one.here
+        if one.started is not None and one.started.slurm_job is not None:
+            self._hand = OnSlurm()
         lines = one.stretch(run.zero).lines
         began = one.began - run.zero
         self._pace = Pace(
@@ -259,11 +272,6 @@ class Rehearsal:
             whole=max(0.1, (last or time.time() - run.zero) - began),
             renames=any(event.moved_here for event in one.events),
         )
-
-
-def _tried(judged: Sequence[Judged]) -> dict[str, int]:
-    found = [of_trial(one.trial) for one in judged if one.verdict is not None]
-    return {name: many for name in NAMES if (many := sum(one == name for one in found))}
 
 
 def _check(first: Observed) -> None:

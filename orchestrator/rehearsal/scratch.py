@@ -43,12 +43,19 @@ class Scratch:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.layout = Layout(folder / ".orch")
+        self.seen = self.layout
+        """Where the folders of runs are seen from here."""
         self.settings = load(self.layout.root)
         self._started = float("-inf")
 
     @classmethod
     def made(cls, root: Path, settings: Settings) -> Scratch:
         """A fresh one, with the project's settings but for what a rehearsal needs. Raises StoreError."""
+        return cls(cls.new_folder(root, settings))
+
+    @staticmethod
+    def new_folder(root: Path, settings: Settings) -> Path:
+        """A folder for one, with its settings. Raises StoreError."""
         folder = root / FOLDER / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         try:
             for one in (folder.parent, folder):
@@ -58,7 +65,7 @@ class Scratch:
             raise StoreError(
                 f"no rehearsal can be kept in {folder}: {error.strerror}; make room or mend that"
             ) from None
-        return cls(folder)
+        return folder
 
     @property
     def store(self) -> Store:
@@ -68,8 +75,17 @@ class Scratch:
         """One run, as a study of its own: its job. Raises BadInput, DataError, StoreError."""
         one = replace(request, study=study, seeds=[seed], canary=False, max_running=None, max_fails=None, priority=None)
         done = enqueueing.submit(self.layout.root, self.settings, one)
+        (job,) = done.ensured.ids
+        self.prepare(job)
         self.supervised(new=True)
-        return done.ensured.ids[0]
+        return job
+
+    def prepare(self, job: int) -> None:
+        """What is to be done with a job before it is sent."""
+
+    def ensure(self) -> None:
+        """Wake its supervisor, or start one."""
+        ensure_supervisor(self.store)
 
     def jobs(self, ids: Sequence[int]) -> dict[int, StoredJob]:
         """These jobs as they are now."""
@@ -85,7 +101,7 @@ class Scratch:
         from jobs.files import read_json
         from jobs.records import Outcome
 
-        outcome = read_json(self.layout.attempt(job, accepted[0]) / accepted[1] / "outcome.json", Outcome)
+        outcome = read_json(self.seen.attempt(job, accepted[0]) / accepted[1] / "outcome.json", Outcome)
         return {name: value for name, value in (outcome.result if outcome else {}).items() if value is not None}
 
     def supervised(self, *, new: bool = False) -> None:
@@ -98,14 +114,14 @@ class Scratch:
             holder = lease.holder(connection)
         if holder is None or not holder.alive():
             self._started = time.monotonic()
-            ensure_supervisor(self.store)
+            self.ensure()
 
     def end(self, *, keep: bool) -> None:
         """Cancel what is left, wait for the machines, end the supervisor and remove the folder."""
         if self.layout.database.exists():
             with contextlib.suppress(StoreError):
                 if changing.cancel(self.store, Selection(every=True)):
-                    ensure_supervisor(self.store)
+                    self.ensure()
             self._wait_for_supervisor()
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -10,7 +10,6 @@ import msgspec
 
 from jobs.errors import BadInput
 from jobs.kind import kinds
-from jobs.words import BackendName
 from orchestrator.submitting.program import KIND
 from orchestrator.submitting.request import Request
 from orchestrator.submitting.study import Part
@@ -34,13 +33,13 @@ def is_kind(words: Sequence[str]) -> bool:
     return len(words) == 1 and words[0] in kinds() and words[0] != KIND
 
 
-def of_part(part: Part) -> Subject | None:
-    """The first job of an experiment; None for one that comes after another, whose output it reads."""
+def of_part(part: Part, backend: str) -> Subject | None:
+    """The first job of an experiment, on that backend; None for one that comes after another, whose output it reads."""
     if part.experiment.after or part.experiment.kind == "table2":
         return None
     request = part.requests[0]
     points = request.points[:1] if request.points is not None else None
-    request = replace(request, points=points, backend=BackendName.LOCAL)
+    request = replace(request, points=points, backend=backend)
     return Subject(name=part.experiment.name, request=prepared(request))
 
 

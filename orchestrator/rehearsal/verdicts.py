@@ -22,7 +22,12 @@ from orchestrator.rehearsal.judgement import AGAIN, BEHIND, BY_TIME, FROM_START,
 
 TOO_LATE = "it ended before it could be disturbed"
 ALL_DONE = "all its epochs were done when it was struck"
-KILLS = (Disturbance.KILL, Disturbance.WRITE, Disturbance.TORN, Disturbance.TIMES)
+CUT = {Disturbance.WRITE: "a kill", Disturbance.DISK: "a full disk"}
+"""Disturbances that cut a write off, and by what."""
+KILLS = (
+    *(Disturbance.KILL, Disturbance.WRITE, Disturbance.TORN, Disturbance.TIMES),
+    *(Disturbance.REQUEUE, Disturbance.NODE),
+)
 
 
 def of_other_seed(base: Baseline, other: Observed, seed: int) -> Judged:
@@ -61,8 +66,8 @@ def judge(trial: Trial, seen: Observed, base: Baseline, *, saves: bool) -> Judge
 
 def _failed(trial: Trial, seen: Observed, hit: Hit) -> Judged:
     error = seen.error or "no word"
-    if trial.disturbance is Disturbance.WRITE and hit.in_place:
-        reason = _in_place(hit.in_place, "fails")
+    if trial.disturbance in CUT and hit.in_place:
+        reason = _in_place(hit.in_place, CUT[trial.disturbance], "fails")
     elif trial.disturbance is Disturbance.TORN:
         reason = "fails on a torn checkpoint, and goes back to no older one"
     elif trial.disturbance is Disturbance.TWICE:
@@ -73,9 +78,9 @@ def _failed(trial: Trial, seen: Observed, hit: Hit) -> Judged:
     return Judged(trial=trial.name, verdict=Verdict.NOT_RESUMABLE, reason=reason, told=told, hit=hit.how)
 
 
-def _in_place(name: str, then: str) -> str:
+def _in_place(name: str, what: str, then: str) -> str:
     return (
-        f"{IN_PLACE} ({name}), so a kill leaves half of it and the next start {then}: write to "
+        f"{IN_PLACE} ({name}), so {what} leaves half of it and the next start {then}: write to "
         "a temporary name and rename it"
     )
 
@@ -105,6 +110,8 @@ def _went_on(trial: Trial, seen: Observed, hit: Hit, base: Baseline) -> Judged:
     told = "went on to its end"
     if trial.disturbance in (Disturbance.TERM, Disturbance.LIMIT) and (later > 1 or hit.outlived):
         remarks, told = ("ignores TERM",), "ignores TERM: it went on to its end"
+    if trial.disturbance is Disturbance.DISK:
+        told = "went on to its end all the same"
     lines = history(struck.lines)
     verdict, reason, more = _compare(seen, base, lines, hit.names)
     return Judged(
@@ -121,7 +128,8 @@ def _went_on(trial: Trial, seen: Observed, hit: Hit, base: Baseline) -> Judged:
 def _resumed(trial: Trial, seen: Observed, hit: Hit, after: Sequence[Stretch], base: Baseline, saves: bool) -> Judged:
     what, struck = trial.disturbance, seen.stretches[hit.stretch]
     lines = history(line for one in after for line in one.lines)
-    saved = saved_epoch(struck, base)  # what is told to stop may save once more
+    until = hit.at if what is Disturbance.DISK else float("inf")  # what is told to stop may save once more
+    saved = saved_epoch(struck, base, until)
     remarks: list[str] = []
     if hit.outlived and what in (Disturbance.TERM, Disturbance.LIMIT):
         remarks.append("ignores TERM")
@@ -188,14 +196,16 @@ def _over(
     """It began anew, with the right numbers."""
     if not saves:
         return Verdict.NOT_RESUMABLE, f"{FROM_START}: it writes nothing into ORCH_CHECKPOINT_DIR", []
-    if what is Disturbance.WRITE and hit.in_place:
-        return Verdict.NOT_RESUMABLE, _in_place(hit.in_place, "begins from the beginning"), []
+    if what in CUT and hit.in_place:
+        return Verdict.NOT_RESUMABLE, _in_place(hit.in_place, CUT[what], "begins from the beginning"), []
     if saved is None:
         return fine, "", []
     if what is Disturbance.TORN:
         return fine, "", [f"{AGAIN} where its newest checkpoint is torn"]
     if what is Disturbance.WRITE:
         return fine, "", [f"{AGAIN} where a checkpoint write was cut off"]
+    if what is Disturbance.DISK:
+        return fine, "", [f"{AGAIN} where its disk was full"]
     return (
         Verdict.NOT_RESUMABLE,
         f"{FROM_START}: it does not go on from the checkpoint that it is given",

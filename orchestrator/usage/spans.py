@@ -11,9 +11,9 @@ from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from db.shares import gpu_parts
 from db.usage import Run, Try
 from jobs.usage import Sums
-from slurm.local.slots import CPU, parse_slot
 
 MICRO = timedelta(microseconds=1)
 DAY = timedelta(days=1)
@@ -97,7 +97,7 @@ def _gpus(run: Run, attempt: Try) -> Amount:
 
 
 def _spent(time: int, attempt: Try, gpus: Amount, sums: Sums | None) -> Spent:
-    parts = _parts(attempt.slot)
+    parts = gpu_parts(attempt.slot)
     busy = energy = None
     if gpus == 0:
         busy = energy = 0
@@ -116,11 +116,6 @@ def _spent(time: int, attempt: Try, gpus: Amount, sums: Sums | None) -> Spent:
 
 def _whole(value: float | None, unit: float) -> Amount:
     return None if value is None else round(value * unit)
-
-
-def _parts(slot: str | None) -> int:
-    """How many share its GPU."""
-    return max((share.parts for share in parse_slot(slot) if share.device != CPU), default=1) if slot else 1
 
 
 def waited(attempt: Try, now: datetime) -> int:

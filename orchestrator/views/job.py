@@ -137,7 +137,7 @@ def rests_text(detail: Detail) -> list[str]:
 def used(detail: Detail) -> tuple[float | None, float | None]:
     """(GPU seconds, CPU seconds) over all executions that have ended; None where none was used, or nobody knows."""
     gpu = sum(one.gpu_seconds for one in detail.executions)
-    cut = sum(one.wall_seconds for one in detail.executions if one.ending is None)
+    cut = sum(one.wall_seconds / one.gpu_parts for one in detail.executions if one.ending is None)
     wall = sum(one.wall_seconds for one in detail.executions)
     wanted = detail.job.launching.resources
     return gpu + cut * wanted.gpus if gpu else None, wall * wanted.cpus or None

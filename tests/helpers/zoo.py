@@ -13,6 +13,8 @@ from tests.helpers.cli import PYTHON, Orch
 
 HOME = Path(__file__).parents[1] / "rehearse"
 ANIMALS: dict[str, dict[str, Any]] = tomllib.loads((HOME / "zoo.toml").read_text())
+COMMON = ("common", "common_torch")
+"""What animals are made of, and no animals themselves."""
 KILLS = 2
 BAD = ("not resumable", "wrong after resuming")
 PATIENCE = 900.0
@@ -22,8 +24,8 @@ PATIENCE = 900.0
 def rehearse(folder: Path, animal: str, *words: str, extra: Mapping[str, str] | None = None) -> dict[str, Any]:
     """What `orch rehearse --json` says of an animal, in a folder of its own that must be there and empty."""
     orch = Orch(folder, extra)
-    for path in (HOME / "zoo" / "common.py", HOME / "zoo" / f"{animal}.py"):
-        shutil.copy(path, folder)
+    for name in (*COMMON, animal):
+        shutil.copy(HOME / "zoo" / f"{name}.py", folder)
     try:
         given = ["rehearse", "--kills", str(KILLS), *words]
         done = orch.call(*given, "--json", "--", PYTHON, f"{animal}.py", timeout=PATIENCE)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from db import usage
+from db import details, results, usage
 from db.launching import Launching
+from db.shares import gpu_parts
 from jobs import files
 from jobs.resources import Resources
 from jobs.usage import FILE, Curve, Sums, Usage, UsageFile
@@ -20,6 +21,7 @@ from orchestrator.cli.main import run
 from orchestrator.upkeep.rebuilding import rebuild_all
 from orchestrator.usage import text
 from orchestrator.usage.gathering import account
+from orchestrator.views.job import used
 from tests.helpers.filled import Filled
 
 Said = Callable[..., tuple[int, str, str]]
@@ -184,3 +186,30 @@ def test_idle_gpus_are_told_until_their_worker_falls_silent(filled: Filled, said
     _, out, _ = said("show", str(lazy), "--json")
     (told,) = json.loads(out)["usage"]
     assert told["curve"]["gpu_percent"] == [0.0, None] and told["gpu_memory_mb"] is None
+
+
+def test_a_quarter_of_a_gpu_for_four_hours_is_one_gpu_hour_everywhere(filled: Filled) -> None:
+    filled.at -= timedelta(hours=5)
+    (job,) = on_gpu(filled, 1)
+    filled.dispatch(job, slot="gpu:MIG-GPU-1/2/0:1/4,gpu:3:0/4")
+    folder = filled.start(job)
+    filled.tick(4 * 3600 - 1)
+    tell(filled, folder, 4 * 3600.0)
+    filled.end(job, Cause.ERROR, JobState.FAILED, error="ValueError: no")
+    with filled.store.write() as writer:  # as an outcome says it: workers know nothing of shares
+        writer.connection.exec_driver_sql(
+            "UPDATE execution SET ending = 'failure', gpu_seconds = 14400, wall_seconds = 14400"
+        )
+    with filled.store.read() as connection:
+        (row,) = results.rows(connection, "default")
+        detail = details.get(connection, job)
+    (failed,) = account_of(filled)["classes"]
+    assert row.gpu_seconds == used(detail)[0] == 3600.0
+    assert failed["gpu_seconds"] == pytest.approx(3600.0, abs=1.0)
+
+
+@pytest.mark.parametrize(
+    ("slot", "parts"), [(None, 1), ("cpu:1/4", 1), ("gpu:0:0", 1), ("gpu:0:1/3", 3), ("gpu:MIG-GPU-1/2/0:0", 1)]
+)
+def test_how_many_share_a_gpu(slot: str | None, parts: int) -> None:
+    assert gpu_parts(slot) == parts

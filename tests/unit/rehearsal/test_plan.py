@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from db.seals import is_whole
 from jobs.errors import BadInput
 from orchestrator.rehearsal import contents, tearing
-from orchestrator.rehearsal.disturbances import Disturbance, plan
+from orchestrator.rehearsal.disturbances import Disturbance, plan, possible
 from orchestrator.rehearsal.subjects import seconds, with_epochs
 
 
@@ -27,6 +28,19 @@ def test_every_disturbance_is_tried_and_kills_are_spread() -> None:
     assert len(kills) == 5 and len(set(kills)) == 5
     assert all(one.moment is not None and 1 <= one.moment.lines <= 10 for one in trials)
     assert trials[0].disturbance is Disturbance.KILL  # a small budget learns of a kill before all else
+
+
+def test_what_there_is_on_slurm_and_on_this_host() -> None:
+    slurm, here = possible(slurm=True), possible(slurm=False)
+    assert {*slurm} - {*here} == {Disturbance.REQUEUE, Disturbance.NODE}
+    assert {*here} - {*slurm} == {Disturbance.TWICE, Disturbance.DISK}
+    assert {*slurm} | {*here} == {*Disturbance}
+
+
+def test_a_machine_that_allows_no_small_disk_still_gives_a_whole_seal() -> None:
+    tried = {str(one): 1 for one in possible(slurm=False) if one is not Disturbance.DISK} | {"kill": 5}
+    assert is_whole(tried, ["disk"]) and not is_whole(tried, ["twice"])
+    assert not is_whole(tried | {"kill": 4}, [])
 
 
 def test_only_what_is_asked_for_is_tried() -> None:

@@ -218,6 +218,14 @@ def test_a_best_that_counts_from_the_resume_on_is_wrong() -> None:
             "the checkpoint is written in place (last.pt), so a kill leaves half of it and the next start fails: write "
             "to a temporary name and rename it",
         ),
+        (
+            Disturbance.DISK,
+            "last.pt",
+            "the checkpoint is written in place (last.pt), so a full disk leaves half of it and the next start fails: "
+            "write to a temporary name and rename it",
+        ),
+        (Disturbance.DISK, "", "fails after resuming: KeyError: 'optimizer'"),
+        (Disturbance.REQUEUE, "", "fails after resuming: KeyError: 'optimizer'"),
     ],
 )
 def test_a_run_that_fails_does_not_resume(what: Disturbance, in_place: str, reason: str) -> None:
@@ -295,6 +303,27 @@ def test_clocks_are_not_compared(name: str) -> None:
 @pytest.mark.parametrize("name", ["loss", "accuracy", "timesteps", "best", "lr", "bits"])
 def test_other_metrics_are(name: str) -> None:
     assert not is_clock(name)
+
+
+def test_what_was_saved_while_its_disk_was_full_is_no_checkpoint_to_go_on_from() -> None:
+    """A file that is closed half written looks like one that is whole."""
+    saves = tuple(Saved(at=epoch + 0.01, name=f"{epoch}.pt") for epoch in (1, 2, 3))
+    first = replace(stretch(epochs(1, 2)), saves=saves)
+    base = replace(BASE, per_epoch=1)
+    trial = Trial(name="disk", seed=0, disturbance=Disturbance.DISK, moment=Moment(lines=2, part=0.5))
+    seen = Observed(
+        name="disk",
+        seed=0,
+        state="succeeded",
+        stretches=(first, resumed()),
+        result={"best": 0.53},
+        hit=Hit(at=2.5),
+    )
+    found = judge(trial, seen, base, saves=True)
+    assert (found.verdict, found.remarks, found.resumed_at) == (Verdict.BIT_IDENTICAL, (), 3), found
+    alone = replace(seen, stretches=(ALL,))
+    found = judge(trial, alone, base, saves=True)
+    assert (found.verdict, found.told[0]) == (Verdict.BIT_IDENTICAL, "went on to its end all the same")
 
 
 def test_a_run_that_was_struck_when_all_was_done_says_nothing() -> None:

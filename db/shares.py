@@ -1,0 +1,12 @@
+"""How much of a GPU a local slot holds. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_SHARE = re.compile(r"gpu:[^,]+?:\d+/([1-9]\d*)(?:,|$)")
+
+
+def gpu_parts(slot: str | None) -> int:
+    """How many share the GPUs of a slot, such as 4 of 'gpu:2:0/4': 1 where it has them to itself, or has none."""
+    return max((int(parts) for parts in _SHARE.findall(slot or "")), default=1)
