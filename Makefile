@@ -129,12 +129,14 @@ foreign-readers: install
 	$(PYTHON) -m venv build/wandb-reader && build/wandb-reader/bin/pip install --quiet --disable-pip-version-check 'wandb==0.19.11'
 	$(BIN)/python -m benchmarks.foreign_readers build/tracking build/wandb-reader
 
-# The house's own kinds, and small trainers with one fault each, twenty times over: every one must get its verdict and its
+# The house's own kinds, and small trainers with one fault each, twenty times over and once on a pretend SLURM cluster: every one must get its verdict and its
 # reason (docs/rehearse.md).
 ZOO ?= 20
-zoo: install
+ZOO_SLURM ?= 1
+zoo: install packages
 	$(BIN)/pytest tests/rehearse
 	$(BIN)/python -m tests.rehearse --rounds $(ZOO) --at-once 2
+	$(BIN)/python -m tests.rehearse --rounds $(ZOO_SLURM) --at-once 2 --slurm
 
 # Longer and harsher than make test.
 chaos: install packages

@@ -16,7 +16,7 @@ from db.seals import WHOLE_KILLS
 from orchestrator.cli.options import F, json_option, print_json, store_option
 from orchestrator.cli.reported import REPORTED, reported_of
 from orchestrator.cli.terms import TERMS, asked_for
-from orchestrator.rehearsal.disturbances import MOST_KILLS, NAMES, Disturbance
+from orchestrator.rehearsal.disturbances import MOST_KILLS, NAMES, Disturbance, possible
 
 if TYPE_CHECKING:
     from orchestrator.rehearsal.judgement import Judged
@@ -137,6 +137,10 @@ def _wanted(given: dict[str, Any]) -> Wanted:
         if unknown := [name for name in names if name not in NAMES]:
             raise BadInput(f"--only knows no '{unknown[0]}': use {', '.join(NAMES)}")
         only = tuple(Disturbance(name) for name in names)
+        backend = given["backend"] or "local"
+        if backend != "auto" and not {*only} & {*possible(slurm=backend == "slurm")}:
+            mend = "leave --backend slurm out" if backend == "slurm" else "add --backend slurm"
+            raise BadInput(f"--only {given['only']} disturbs nothing there: {mend}")
     return Wanted(
         kills=given["kills"],
         seed=given["seed"],

@@ -59,10 +59,11 @@ class Filled:
         self._gone_at = 0.0
         self._lines = 0
         self._reported = False
-        self._eyes = Eyes()
+        self._eyes: Eyes | None = None
         """For what its worker writes, which is no checkpoint."""
 
     def begin(self, one: Execution) -> None:
+        self._eyes = Eyes()
         self._eyes.watch(one.folder)
         self.disk.fill()
         self.on, self.felt, self._since, self._written_at = True, False, time.monotonic(), 0.0
@@ -75,7 +76,8 @@ class Filled:
         of_program = [event for event in news if event.path.is_relative_to(one.checkpoints)]
         if of_program and not self._written_at:
             self._written_at, self._lines = now, one.lines
-        self._reported = self._reported or any(OUTCOME in event.path.name for event in self._eyes.look())
+        written = self._eyes.look() if self._eyes is not None else []
+        self._reported = self._reported or any(OUTCOME in event.path.name for event in written)
         if now - self._looked_at > LOOK_AGAIN_SECONDS:
             self._looked_at = now
             self._gone_at = self._gone_at or (0.0 if one.works() else now)
@@ -91,8 +93,8 @@ class Filled:
 
     def end(self) -> None:
         self.on = False
-        self._eyes.close()
-        self._eyes = Eyes()
+        if self._eyes is not None:
+            self._eyes.close()
         with contextlib.suppress(NoSmallDisk):  # whoever held it is gone, and so is the disk
             self.disk.make_room()
 
@@ -210,9 +212,7 @@ class Striker:
         """Kill what a time limit would kill; note what does not answer; end a shortage that was felt."""
         if self.filled is not None and self.filled.on and self._struck is not None and self.hit is not None:
             if self.filled.may_end(self._struck, news):
-                self.filled.end()
-                self.hit = msgspec.structs.replace(self.hit, how=self.filled.how)
-                self.hit = self.hit if self.filled.felt else None  # it is filled again, until a write meets it
+                self._end_shortage()
             return
         if self.dead is not None and time.monotonic() > self._next_look:
             self._next_look = time.monotonic() + NODE_SECONDS
@@ -228,6 +228,13 @@ class Striker:
             self.hit = msgspec.structs.replace(self.hit, outlived=True)
             if self.trial.disturbance is Disturbance.LIMIT:
                 self.hand.kill(self._struck)
+
+    def _end_shortage(self) -> None:
+        """Of one that nobody felt nothing is known: it may begin again, until a write meets it."""
+        assert self.filled is not None
+        self.filled.end()
+        felt = self.hit is not None and self.filled.felt
+        self.hit = msgspec.structs.replace(self.hit, how=self.filled.how) if self.hit is not None and felt else None
 
     def _through_slurm(self, what: Disturbance, first: Execution) -> str:
         assert isinstance(self.hand, OnSlurm) and first.started is not None
@@ -260,7 +267,7 @@ class Striker:
     def end(self) -> None:
         """Nothing that was started here outlives the rehearsal."""
         if self.filled is not None and self.filled.on:
-            self.filled.end()
+            self._end_shortage()
         if self.dead is not None:
             self.dead.look(now=True)
         if self.twin is not None:

@@ -1,4 +1,4 @@
-"""All of the zoo, again and again: `python -m tests.rehearse [--rounds N] [--at-once N] [ANIMAL ...]`.
+"""All of the zoo, again and again: `python -m tests.rehearse [--rounds N] [--at-once N] [--slurm] [ANIMAL ...]`.
 
 1 where one was misjudged.
 """
@@ -10,24 +10,32 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
+from slurm.testcluster import Cluster
 from tests.helpers.zoo import ANIMALS, rehearse, wrong
+
+ON_SLURM = ("--backend", "slurm", "--mem", "1G")
 
 
 class Tally:
     """What was found so far, told as it comes."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Sequence[str], extra: Mapping[str, str]) -> None:
+        """`words` and `extra`: options and environment of each rehearsal."""
+        self.words, self.extra = words, extra
         self.began, self.tried, self.bad = time.monotonic(), 0, 0
         self._lock = threading.Lock()
 
-    def visit(self, number: int, animal: str, words: list[str]) -> None:
+    def visit(self, number: int, animal: str) -> None:
         """Rehearse it, with other moments in each round."""
         with tempfile.TemporaryDirectory(prefix="orch-zoo-") as folder:
             try:
-                told = wrong(animal, rehearse(Path(folder), animal, "--chance", str(number), *words))
+                found = rehearse(Path(folder), animal, "--chance", str(number), *self.words, extra=self.extra)
+                told = wrong(animal, found)
             except AssertionError as error:
                 told = f"{animal}: {error}"
         with self._lock:
@@ -47,12 +55,19 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--first", type=int, default=1, help="the number of the first round")
     parser.add_argument("--at-once", type=int, default=1, help="animals at the same time")
-    given, words = parser.parse_known_args()
-    tally = Tally()
-    with ThreadPoolExecutor(given.at_once) as pool:
+    parser.add_argument("--slurm", action="store_true", help="on a pretend cluster of its own")
+    given = parser.parse_args()
+    with ExitStack() as stack:
+        extra: dict[str, str] = {}
+        if given.slurm:
+            folder = Path(tempfile.mkdtemp(prefix="orch-zoo-", dir="/tmp"))  # short enough for Unix sockets
+            cluster = stack.enter_context(Cluster(folder, nodes=4))
+            extra = {"SLURM_CONF": cluster.env()["SLURM_CONF"]}
+        tally = Tally(ON_SLURM if given.slurm else (), extra)
+        pool = stack.enter_context(ThreadPoolExecutor(given.at_once))
         for number in range(given.first - 1, given.first - 1 + given.rounds):
             for animal in given.animals or ANIMALS:
-                pool.submit(tally.visit, number, animal, words)
+                pool.submit(tally.visit, number, animal)
     seconds = time.monotonic() - tally.began
     print(f"{tally.tried - tally.bad} of {tally.tried} rehearsals right in {seconds:.0f} s")
     return int(tally.bad > 0)
