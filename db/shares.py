@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _SHARE = re.compile(r"gpu:[^,]+?:\d+/([1-9]\d*)(?:,|$)")
 
 
+@lru_cache(maxsize=1024)
 def gpu_parts(slot: str | None) -> int:
     """How many share the GPUs of a slot, such as 4 of 'gpu:2:0/4': 1 where it has them to itself, or has none."""
     return max((int(parts) for parts in _SHARE.findall(slot or "")), default=1)

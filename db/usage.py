@@ -178,16 +178,13 @@ def _earlier(connection: Connection, study: str) -> Mapping[int, set[int]]:
 def _queued(connection: Connection, study: str) -> Mapping[int, list[tuple[datetime, datetime | None]]]:
     """Whatever follows on `queued` was decided, and so is in the journal: a rebuilt store says the same."""
     found = defaultdict[int, list[tuple[datetime, datetime | None]]](list)
-    since: dict[int, datetime] = {}
-    for job, at, after in connection.exec_driver_sql(
-        f"SELECT job_id, at, after FROM event WHERE job_id IN ({_JOBS}) ORDER BY id", (study,)
+    for job, since, until in connection.exec_driver_sql(
+        "SELECT job_id, at, until FROM (SELECT job_id, id, at, after, "
+        f"lead(at) OVER (PARTITION BY job_id ORDER BY id) AS until FROM event WHERE job_id IN ({_JOBS})) "
+        "WHERE after = 'queued' ORDER BY id",
+        (study,),
     ):
-        if (began := since.pop(job, None)) is not None:
-            found[job].append((began, parse_time(at)))
-        if after == JobState.QUEUED:
-            since[job] = parse_time(at)
-    for job, began in since.items():
-        found[job].append((began, None))
+        found[job].append((parse_time(since), None if until is None else parse_time(until)))
     return found
 
 
