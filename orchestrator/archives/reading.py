@@ -6,6 +6,7 @@ end. How much that is was said before, and each file is held against its hash.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import stat
@@ -211,9 +212,13 @@ class _Told:
             Odd, Unreadable, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError,
             zlib.error, struct.error, ValueError, OverflowError, KeyError, LookupError,
         )  # fmt: skip
-        if isinstance(error, BadInput):
+        if isinstance(error, BadInput | StoreError):
             return
-        if isinstance(error, faults) or (isinstance(error, OSError) and error.errno is None):
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL, errno.EOVERFLOW):  # else: an offset
+            raise StoreError(
+                f"cannot unpack '{self._path}': {error.strerror}; set TMPDIR to a folder with room for it"
+            ) from None
+        if isinstance(error, (OSError, *faults)):
             text = str(error) or type(error).__name__
             short = text if len(text) <= 200 else text[:200] + "…"
             raise BadInput(
