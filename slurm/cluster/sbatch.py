@@ -163,7 +163,8 @@ def setup_lines(folder: Path, own: Sequence[str], *, on_gpus: bool = False) -> l
     if on_gpus:  # in a lab of one's own others may use the same GPUs; anywhere else this ends at once
         lines.append(
             'if [ -e "${SLURM_CONF%/*}/lab.json" ]; then export CUDA_DEVICE_ORDER=PCI_BUS_ID; '
-            f"{shlex.quote(sys.executable)} -m slurm.lab.gpuwait || :; fi"
+            # By it the worker knows that SLURM has it; submitit's script says so only after these lines.
+            f"SUBMITIT_EXECUTOR=slurm {shlex.quote(sys.executable)} -m slurm.lab.gpuwait || :; fi"
         )
     fresh = "".join(f"-u {name} " for name in assigned(own))
     before = [

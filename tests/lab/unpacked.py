@@ -82,5 +82,5 @@ def test_jobs_run_on_a_host_whose_slurm_is_unpacked(lab: Servers) -> None:
     there.check_each_once(12)
     mai.resume("usagi")
     there.orch("submit", "command", *("--seeds", "20", *terms[2:]), "--", "sh", "-c", "sleep 2; hostname", timeout=LONG)
-    there.check_each_once(20)
+    there.check_each_once(12 + 20)
     mai.down()

@@ -26,7 +26,7 @@ chmod -f "$looks" /store/s/submitit/"${task:-$SLURM_JOB_ID}"_*_log.* || :
 ln -sfn task.pkl /store/s/submitit/"${task:-$SLURM_JOB_ID}_submitted.pkl"
 export PYTHONSAFEPATH=1
 if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"; fi
-if [ -e "${SLURM_CONF%/*}/lab.json" ]; then export CUDA_DEVICE_ORDER=PCI_BUS_ID; /opt/bin/python -m slurm.lab.gpuwait || :; fi
+if [ -e "${SLURM_CONF%/*}/lab.json" ]; then export CUDA_DEVICE_ORDER=PCI_BUS_ID; SUBMITIT_EXECUTOR=slurm /opt/bin/python -m slurm.lab.gpuwait || :; fi
 orch_before="$(env -0 | base64 -w0)"
 if [ "${#orch_before}" -lt 90000 ]; then export ORCH_BEFORE_SETUP="$orch_before"; fi
 trap 'case "${orch_said:-}$BASH_COMMAND" in 1*|exit*) ;; trap*) echo "orch: setup line failed: they are no shell lines" >&2 ;; *) echo "orch: setup line failed: $BASH_COMMAND" >&2 ;; esac' EXIT
