@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
-from db import sealing
 from db.corrections import as_corrected
 from db.executions import last_of, metrics_of
 from db.jobs import blocked
-from db.launching import Origin
 from db.rows import Curve, ResultRow, Span
+from db.rowtemplates import Templates
 from db.text import parse_time
-from jobs.reported import Declared
+from jobs.records import Edge
 from jobs.words import JobState
+
+_STATES = {str(state): state for state in JobState}
 
 
 def rows(connection: Connection, study: str, *, cancelled: bool = False, dropped: bool = False) -> list[ResultRow]:
@@ -30,86 +30,60 @@ def rows(connection: Connection, study: str, *, cancelled: bool = False, dropped
     """
     stuck = blocked(connection, study)
     rests, dropped_needs = rests_on(connection), _rests_on_dropped(connection, study)
+    templates = Templates(connection, study)
+    edges: dict[str, tuple[Edge, ...]] = {}
     found = connection.exec_driver_sql(
-        """SELECT j.id, j.kind, c.preset, c.dataset, j.seed, j.state, j.error, j.imported, j.dropped, c.text AS config,
-        (SELECT max(generation) FROM earlier_result WHERE job_id = j.id) AS superseded,
-        l.text AS launching, r.metrics, r.architecture, r.flags, a.edges, e.device_name, e.torch, e.code_changed,
+        """SELECT j.id, j.config_id, j.launch_id, j.kind, j.seed, j.state, j.error, j.imported, j.dropped,
+        (SELECT max(generation) FROM earlier_result WHERE job_id = j.id),
+        r.metrics, r.architecture, r.flags, a.edges, e.device_name, e.torch, e.code_changed,
         (SELECT sum(x.gpu_seconds / gpu_parts(s.slot)) FROM execution x JOIN attempt t ON t.id = x.attempt_id
-            JOIN submission s ON s.token = t.token WHERE x.job_id = j.id) AS gpu_seconds,
-        (SELECT sum(wall_seconds) FROM execution WHERE job_id = j.id) AS wall_seconds,
+            JOIN submission s ON s.token = t.token WHERE x.job_id = j.id),
+        (SELECT sum(wall_seconds) FROM execution WHERE job_id = j.id),
         (SELECT sum(x.wall_seconds / gpu_parts(s.slot)) FROM execution x JOIN attempt t ON t.id = x.attempt_id
-            JOIN submission s ON s.token = t.token WHERE x.job_id = j.id AND x.ending IS NULL) AS cut_seconds
-        FROM job j JOIN config c ON c.id = j.config_id JOIN launch l ON l.id = j.launch_id
-        LEFT JOIN result r ON r.job_id = j.id LEFT JOIN architecture a ON a.hash = r.architecture
+            JOIN submission s ON s.token = t.token WHERE x.job_id = j.id AND x.ending IS NULL)
+        FROM job j LEFT JOIN result r ON r.job_id = j.id LEFT JOIN architecture a ON a.hash = r.architecture
         LEFT JOIN execution e ON e.id = r.execution_id
         WHERE j.study_id = (SELECT id FROM study WHERE name = ?) AND (? OR j.state != 'cancelled')
         AND (? OR j.dropped IS NULL) ORDER BY j.id""",
         (study, int(cancelled), int(dropped)),
-    )
-    known = sealing.Seals(connection)
-    rows = [_row(item, study, item.id in stuck, known) for item in found]
-    return [
-        replace(row, rests_on=rests.get(row.job, ()), rests_on_dropped=dropped_needs.get(row.job, ()))
-        if row.job in rests or row.job in dropped_needs
-        else row
-        for row in rows
-    ]
-
-
-def _row(item: Any, study: str, is_blocked: bool, known: sealing.Seals) -> ResultRow:
-    launching, config = msgspec.json.decode(item.launching), msgspec.json.decode(item.config)
-    fingerprint = launching.get("fingerprint") or {}
-    origin = msgspec.convert(launching.get("origin") or {}, Origin)
-    resources = launching.get("resources") or {}
-    kept = launching.get("code")
-    names = ("version", "source") if kept else ("version", "source", "commit", "diff")
-    code = " ".join(str(fingerprint[k])[:12] for k in names if fingerprint.get(k))
-    if kept:
-        code += f" {kept['snapshot'][:12] if kept.get('snapshot') else kept.get('package') or 'live'}"
-    if item.torch:
-        code += f" torch {item.torch}"
-    return ResultRow(
-        job=item.id,
-        study=study,
-        kind=item.kind,
-        preset=item.preset,
-        dataset=item.dataset,
-        seed=item.seed,
-        state=JobState(item.state),
-        blocked=is_blocked,
-        imported=bool(item.imported),
-        exported=bool(origin.key) and not origin.imported,
-        config=config,
-        metrics=msgspec.json.decode(item.metrics) if item.metrics else {},
-        architecture=item.architecture,
-        edges=tuple((i, j) for i, j in msgspec.json.decode(item.edges)) if item.edges else None,
-        device_name=item.device_name or origin.device_name,
-        code=code.strip() or origin.code,
-        live=origin.live or (bool(kept) and not (kept.get("snapshot") or kept.get("package"))),
-        code_changed=bool(item.code_changed) or origin.code_changed,
-        gpu_seconds=_gpu_seconds(item, resources) or origin.gpu_seconds or None,
-        cpu_seconds=(item.wall_seconds or 0.0) * resources.get("cpus", 1) or origin.cpu_seconds or None,
-        flags=msgspec.json.decode(item.flags) if item.flags else {},
-        error=(item.error or "") if item.state == JobState.FAILED else "",
-        declared=_declared(launching),
-        label=launching.get("label") or str(config.get("name", "")),
-        experiment=str((launching.get("options") or {}).get("experiment") or origin.experiment),
-        dropped=item.dropped,
-        superseded=item.superseded if item.metrics is None else None,
-        resume=known.of(sealing.named_of(launching, item.kind, config)) if known.found and not item.imported else None,
-        rehearsing=bool(known.found) and not item.imported,
-    )
-
-
-def _declared(launching: Mapping[str, Any]) -> Mapping[str, Declared]:
-    """What was declared of its metrics, as one object for all rows that say the same."""
-    given = (launching.get("options") or {}).get("metrics")
-    return _declarations(msgspec.json.encode(given)) if given else {}
-
-
-@lru_cache(maxsize=64)
-def _declarations(text: bytes) -> Mapping[str, Declared]:
-    return msgspec.json.decode(text, type=dict[str, Declared])
+    ).all()
+    made = []
+    for job, config, launch, kind, seed, state, error, imported, reason, earlier, metrics, architecture, *more in found:
+        flags, drawn, device, torch, changed, gpu, wall, cut = more
+        template = templates.of(config, launch, kind, bool(imported))
+        own: dict[str, Any] = {"job": job, "seed": seed, "state": _STATES[state]}
+        if metrics:
+            own["metrics"] = msgspec.json.decode(metrics)
+        elif earlier:
+            own["superseded"] = earlier
+        if architecture:
+            own["architecture"] = architecture
+        if drawn:
+            if drawn not in edges:
+                edges[drawn] = tuple((i, j) for i, j in msgspec.json.decode(drawn))
+            own["edges"] = edges[drawn]
+        if flags and flags != "{}":
+            own["flags"] = msgspec.json.decode(flags)
+        if device:
+            own["device_name"] = device
+        if torch:
+            own["code"] = template.code(torch)
+        if changed:
+            own["code_changed"] = True
+        own["gpu_seconds"] = _gpu_seconds(gpu, cut, template.gpus) or template.origin.gpu_seconds or None
+        own["cpu_seconds"] = (wall or 0.0) * template.cpus or template.origin.cpu_seconds or None
+        if error and state == JobState.FAILED:
+            own["error"] = error
+        if reason is not None:
+            own["dropped"] = reason
+        if job in stuck:
+            own["blocked"] = True
+        if job in rests:
+            own["rests_on"] = rests[job]
+        if job in dropped_needs:
+            own["rests_on_dropped"] = dropped_needs[job]
+        made.append(template.row(own))
+    return made
 
 
 def rests_on(connection: Connection) -> dict[int, tuple[tuple[int, int], ...]]:
@@ -139,11 +113,10 @@ def _rests_on_dropped(connection: Connection, study: str) -> dict[int, tuple[tup
     return rests
 
 
-def _gpu_seconds(item: Any, resources: Mapping[str, Any]) -> float:
+def _gpu_seconds(told: float | None, cut: float | None, gpus: int) -> float:
     """What workers said, and of a job that used a GPU also the time of executions that were cut off; of a GPU that
     several share, its part."""
-    told = float(item.gpu_seconds or 0.0)
-    return told + (item.cut_seconds or 0.0) * resources.get("gpus", 0) if told else 0.0
+    return told + (cut or 0.0) * gpus if told else 0.0
 
 
 def counted_execution(connection: Connection, job: int) -> int | None:

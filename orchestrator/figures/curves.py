@@ -23,7 +23,7 @@ from orchestrator.figures.style import (
     words,
 )
 from orchestrator.tables.cells import ACCURACY, replicate, split
-from orchestrator.tables.keys import check, text, value
+from orchestrator.tables.keys import check, known, text, value
 from orchestrator.tables.statistics import summarize
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def learning(data: FigureData) -> Figure:
     metric = data.metric
     rows = {row.job: row for row in data.rows}
     hue, facet = data.axes.hue, data.axes.facet
-    check([key for key in (hue, facet) if key], data.rows, "key")
+    check([key for key in (hue, facet) if key], known(data.rows), "key")
 
     def name_of(curve: Curve) -> str:
         return f"{words(hue)} {text(value(rows[curve.job], hue))}" if hue else _name(curve)
@@ -84,8 +84,8 @@ def learning(data: FigureData) -> Figure:
     groups = {(place, f"{name}, {told}" if told else name): it for ((place, name), told), it in split_groups.items()}
     if not groups:
         have = sorted({name for curve in data.curves for _, values in curve.points for name in values})
-        known = f" (known: {', '.join(have)})" if have else ""
-        raise NothingToDraw(f"nothing to draw: no job has reported the per-epoch metric '{metric}'{known}")
+        reported = f" (known: {', '.join(have)})" if have else ""
+        raise NothingToDraw(f"nothing to draw: no job has reported the per-epoch metric '{metric}'{reported}")
     shown = named(metric, data.rows)
     places = sorted({place for place, _ in groups}, key=_natural)
     figure = canvas(8.4, 0.8 + 2.9 * len(places))

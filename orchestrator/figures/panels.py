@@ -16,7 +16,7 @@ from orchestrator.tables.arguments import program
 from orchestrator.tables.cells import differing
 from orchestrator.tables.generic import group
 from orchestrator.tables.grouped import Group
-from orchestrator.tables.keys import ALIASES, ATTRIBUTES, DERIVED, check, text
+from orchestrator.tables.keys import ALIASES, ATTRIBUTES, DERIVED, check, known, text
 from orchestrator.tables.statistics import Interval, mean, t_interval
 
 MOST_VALUES = 60
@@ -149,10 +149,10 @@ def chosen(rows: Sequence[ResultRow], axes: Axes) -> Axes:
             if value is not None:
                 reported[name] = reported.get(name, 0) + 1
     given = [key for key in (axes.x, axes.hue, axes.facet) if key]
-    check(given, rows, "key")
+    check(given, known(rows), "key")
     y = axes.y
     if y:
-        check([y], rows, "metric")
+        check([y], known(rows), "metric")
     elif not reported:
         raise NothingToDraw("nothing to draw: no job has reported a number yet ('orch status' says more)")
     else:

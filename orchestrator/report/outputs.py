@@ -37,7 +37,7 @@ class MadeOf:
 
         with store.read() as connection:
             laid, rules = layouts(connection, study), told.lines(connection, study)
-        rows, everything = _rows(store, study, filters), _all_rows(store, study, filters)
+        rows, everything = _rows(store, study, filters)
         return cls(rows=rows, everything=everything, layouts=laid, rules=rules)
 
 
@@ -186,8 +186,9 @@ def grouped_grids(grouped: GroupedJobs, show: list[Show], wide: bool, stats: boo
 def _same(rows: Sequence[ResultRow], everything: Sequence[ResultRow]) -> list[ResultRow]:
     """The jobs of the same kind and program, with those that were dropped by hand."""
     from orchestrator.tables import arguments
+    from orchestrator.tables.keys import alike
 
-    kinds = {(row.kind, arguments.program(row.config.get("argv") or ())) for row in rows}
+    kinds = {(row.kind, arguments.program(row.config.get("argv") or ())) for row in alike(rows)}
     return [row for row in everything if (row.kind, arguments.program(row.config.get("argv") or ())) in kinds]
 
 
@@ -198,7 +199,7 @@ class Beside(Output):
         from orchestrator.tables import diff
         from orchestrator.tables.table2 import build
 
-        self.diff = diff.compare(build(_rows(store, study, filters)), diff.load(source))
+        self.diff = diff.compare(build(_rows(store, study, filters)[0]), diff.load(source))
         self.lang: Language = lang
 
     def text(self, format: str) -> str:
@@ -231,13 +232,14 @@ class Grouped(Output):
         from db import results
         from orchestrator.tables import default, generic
         from orchestrator.tables.afterthoughts import notes
+        from orchestrator.tables.filters import select
         from orchestrator.tables.lacking import Epoch
 
         source = epoch or "result"
         with store.read() as connection:
             curves = results.curves(connection, study) if source != "result" else []
             rules = told.lines(connection, study)
-        rows = _rows(store, study, ())
+        rows, everything = _rows(store, study, ())
         self.grouped = generic.group(
             rows,
             split(by, "--by"),
@@ -246,7 +248,7 @@ class Grouped(Output):
             epoch=cast(Epoch, source),
             curves=curves,
         )
-        everything = _all_rows(store, study, filters)
+        everything = select(everything, filters)
         more = (*notes(everything, split(by, "--by")), *rules)
         self.grouped = replace(self.grouped, notes=(*self.grouped.notes, *more))
         self.show = cast(list[Show], split(show or "mean", "--show"))
@@ -279,19 +281,13 @@ def split(text: str, option: str) -> list[str]:
     return found
 
 
-def _rows(store: Store, study: str, filters: Sequence[str]) -> list[ResultRow]:
-    from orchestrator.report.gathering import study_rows
-    from orchestrator.tables.filters import select
-
-    return select(study_rows(store, study), filters)
-
-
-def _all_rows(store: Store, study: str, filters: Sequence[str]) -> list[ResultRow]:
-    """With those that were dropped by hand: for footnotes."""
+def _rows(store: Store, study: str, filters: Sequence[str]) -> tuple[list[ResultRow], list[ResultRow]]:
+    """The jobs that count; and with those that were dropped by hand, for footnotes. Raises BadInput."""
     from orchestrator.report.gathering import all_rows
     from orchestrator.tables.filters import select
 
-    return select(all_rows(store, study), filters)
+    everything = all_rows(store, study)
+    return select([row for row in everything if row.dropped is None], filters), select(everything, filters)
 
 
 def _is_of(row: ResultRow, table: Table2) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from db.rows import ResultRow
@@ -33,10 +33,22 @@ def notes(rows: Sequence[ResultRow], by: Sequence[str] = (), *, codes: bool = Tr
     return told
 
 
-def _dropped(rows: Sequence[ResultRow]) -> list[str]:
-    cells: dict[tuple[Any, ...], list[ResultRow]] = {}
+def _in_cells(rows: Iterable[ResultRow]) -> Iterator[tuple[tuple[Any, ...], ResultRow]]:
+    """Each row with its cell, which rows of one configuration share."""
+    known: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for row in rows:
-        cells.setdefault(cell_of(row), []).append(row)
+        name = (row.study, row.kind, row.preset, row.dataset, id(row.config))
+        if name not in known:
+            known[name] = cell_of(row)
+        yield known[name], row
+
+
+def _dropped(rows: Sequence[ResultRow]) -> list[str]:
+    if all(row.dropped is None for row in rows):
+        return []
+    cells: dict[tuple[Any, ...], list[ResultRow]] = {}
+    for cell, row in _in_cells(rows):
+        cells.setdefault(cell, []).append(row)
     found = []
     for members in cells.values():
         reasons: dict[str, list[ResultRow]] = {}
@@ -98,10 +110,12 @@ def _resuming(rows: Iterable[ResultRow]) -> list[str]:
 def several(rows: Iterable[ResultRow], what: str) -> list[str]:
     """Cells whose numbers come from several codes ('code': orch's, torch's and the program's), or devices ('gpu')."""
     cells: dict[tuple[Any, ...], dict[str, list[ResultRow]]] = {}
-    for row in rows:
-        found = row.code if what == "code" else row.device_name
-        if row.metrics and found and row.dropped is None:
-            cells.setdefault(cell_of(row), {}).setdefault(found, []).append(row)
+    attribute = "code" if what == "code" else "device_name"
+    counted = [row for row in rows if row.metrics and getattr(row, attribute) and row.dropped is None]
+    if len({getattr(row, attribute) for row in counted}) < 2:
+        return []
+    for cell, row in _in_cells(counted):
+        cells.setdefault(cell, {}).setdefault(getattr(row, attribute), []).append(row)
     word, more = ("codes", ", 'orch diff' tells more") if what == "code" else ("devices", "")
     told = []
     for groups in cells.values():

@@ -53,8 +53,13 @@ def program(argv: Sequence[str]) -> tuple[str, ...]:
 
     `env NAME=VALUE` before it is no program.
     """
-    words = list(map(str, argv))[_before(argv) :]
-    found = words[:1]
+    return _program(tuple(map(str, argv)))
+
+
+@lru_cache(maxsize=4096)
+def _program(argv: tuple[str, ...]) -> tuple[str, ...]:
+    words = argv[_before(argv) :]
+    found = list(words[:1])
     if not words or INTERPRETERS.fullmatch(PurePosixPath(words[0]).name) is None:
         return tuple(found)
     for word in words[1:]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from db.rows import ResultRow
 from jobs.words import JobState
-from orchestrator.tables.keys import number, parameters, setting, text
+from orchestrator.tables.keys import alike, number, parameters, setting, text
 from orchestrator.tables.statistics import Summary, mean, summarize
 from orchestrator.tables.values import Sorted, in_order, known_as
 
@@ -147,7 +147,7 @@ def replicate(row: ResultRow) -> int | str:
     runs are repeats of one. (Submitting such jobs is refused since; older stores have them.)
     """
     parameters = row.config.get("parameters")
-    if not isinstance(parameters, Mapping) or "seed" not in parameters:
+    if parameters is None or not isinstance(parameters, Mapping) or "seed" not in parameters:
         return row.seed
     used = any("{seed}" in str(word) for word in row.config.get("argv", ()))
     return f"seed {parameters['seed']}" if used else row.seed
@@ -176,6 +176,7 @@ def belonging(first: Sequence[Unit], second: Sequence[Unit]) -> list[tuple[Unit,
 def differing(rows: Sequence[ResultRow], ignored: Iterable[str] = ()) -> dict[str, list[Any]]:
     """The settings in which these rows differ, with their values, beyond those that say which cell they belong to."""
     skip = IDENTITY | set(ignored)
+    rows = alike(rows)
     keys = {key for row in rows for key in row.config}
     if keys & {"argv", "parameters"}:  # of a program: what it is given is named, like any other setting
         keys = (keys - {"parameters", "quoted"}) | {name for row in rows for name in parameters(row)}

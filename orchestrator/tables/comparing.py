@@ -54,11 +54,34 @@ def compare(grouped: Grouped, metric: int, baselines: Collection[int] | None = N
         if reference is None:
             continue
         others = [one for one in members if one != reference and grouped.groups[one].spreads[metric].n]
-        beside = [_beside(grouped, metric, one, reference, found[one]) for one in others]
-        adjusted = statistics.holm([one.paired.p if one.paired else None for one in beside])
-        for place, one, holm in zip(others, beside, adjusted, strict=True):
-            found[place] = replace(one, holm=holm, alike=_alike(one.paired, holm))
+        tests = _paired(grouped, metric, others, reference)
+        for place, (paired, pairs, holm) in zip(others, tests, strict=True):
+            values, against = _values(grouped.groups[place], metric), _values(grouped.groups[reference], metric)
+            found[place] = replace(
+                found[place],
+                reference=reference,
+                paired=paired,
+                pairs=pairs,
+                holm=holm,
+                alike=_alike(paired, holm),
+                welch=statistics.welch_t(values, against),
+                hedges_g=statistics.hedges_g(values, against),
+            )
     return found
+
+
+def _paired(
+    grouped: Grouped, metric: int, others: Sequence[int], reference: int
+) -> list[tuple[Comparison | None, int, float | None]]:
+    """Of each of these groups beside the reference: the paired test, its pairs, and its p adjusted over all of them."""
+    there = _by_replicate(grouped.groups[reference], metric)
+    tests, pairs = [], []
+    for one in others:
+        here = _by_replicate(grouped.groups[one], metric)
+        shared = [key for key in here if key in there]
+        tests.append(statistics.paired_t([here[key] for key in shared], [there[key] for key in shared]))
+        pairs.append(len(shared))
+    return list(zip(tests, pairs, statistics.holm([one.p if one else None for one in tests]), strict=True))
 
 
 def best(grouped: Grouped, metric: int, members: Sequence[int]) -> int | None:
@@ -75,14 +98,16 @@ def emphasis(grouped: Grouped) -> tuple[set[tuple[int, int]], set[tuple[int, int
     """(group, metric) of what is best in its column, and of what the paired test cannot tell from it."""
     bold, alike = set(), set()
     for metric in range(len(grouped.metrics)):
-        beside = compare(grouped, metric)
         for members in _tables(grouped).values():
             top = best(grouped, metric, members)
             if top is None:
                 continue
             same = grouped.groups[top].spreads[metric].mean
             bold |= {(one, metric) for one in members if grouped.groups[one].spreads[metric].mean == same}
-            alike |= {(one, metric) for one in members if beside[one].alike and (one, metric) not in bold}
+            others = [one for one in members if one != top and grouped.groups[one].spreads[metric].n]
+            for one, (paired, _, holm) in zip(others, _paired(grouped, metric, others, top), strict=True):
+                if _alike(paired, holm) and (one, metric) not in bold:
+                    alike.add((one, metric))
     return bold, alike
 
 
@@ -93,22 +118,6 @@ def _tables(grouped: Grouped) -> dict[tuple[Any, ...], list[int]]:
     for index, group in enumerate(grouped.groups):
         found.setdefault(tuple(known_as(group.keys[place]) for place in apart), []).append(index)
     return found
-
-
-def _beside(grouped: Grouped, metric: int, one: int, reference: int, plain: Beside) -> Beside:
-    first, second = grouped.groups[one], grouped.groups[reference]
-    here, there = _by_replicate(first, metric), _by_replicate(second, metric)
-    shared = [key for key in here if key in there]
-    values, others = _values(first, metric), _values(second, metric)
-    paired = statistics.paired_t([here[key] for key in shared], [there[key] for key in shared])
-    return replace(
-        plain,
-        reference=reference,
-        paired=paired,
-        welch=statistics.welch_t(values, others),
-        hedges_g=statistics.hedges_g(values, others),
-        pairs=len(shared),
-    )
 
 
 def _alike(paired: Comparison | None, holm: float | None) -> bool | None:

@@ -86,6 +86,9 @@ def _fraction(value: float) -> Fraction:
 
 
 def _decimals(value: float) -> int:
+    _, _, behind = repr(float(value)).partition(".")
+    if behind.isdigit() and behind[-1] != "0":  # as most numbers are; Decimal takes ten times as long
+        return len(behind)
     exponent = Decimal(repr(float(value))).normalize().as_tuple().exponent
     assert isinstance(exponent, int)  # text only of NaN and infinity
     return -exponent

@@ -115,7 +115,7 @@ def select(rows: Sequence[ResultRow], filters: Sequence[str]) -> list[ResultRow]
     names = known(rows) if rows else frozenset[str]()
     parsed = [parse(one, names) for one in filters]
     if rows:
-        check([one.key for one in parsed], rows, "key")
+        check([one.key for one in parsed], names, "key")
         parsed = [replace(one, source=resolved(one.key, rows)) for one in parsed]
         for one in parsed:
             one.check(rows)

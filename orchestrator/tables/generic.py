@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics as standard
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal, get_args
 
@@ -17,7 +17,7 @@ from orchestrator.tables.digits import decimals, places, written
 from orchestrator.tables.filters import select
 from orchestrator.tables.grid import Grid
 from orchestrator.tables.grouped import Group, Grouped, Spread
-from orchestrator.tables.keys import DERIVED, check, resolved, spelt, text, value
+from orchestrator.tables.keys import DERIVED, Column, alike, check, known, resolved, spelt, text
 from orchestrator.tables.lacking import Epoch, Lacking, Source, few, flag_notes
 from orchestrator.tables.pairing import pair_key
 from orchestrator.tables.statistics import summarize
@@ -52,35 +52,37 @@ def group(
     kept = [row for row in select(rows, filters) if row.state != JobState.CANCELLED]
     by_job = {curve.job: curve for curve in curves} if epoch != "result" else {}
     if kept and strict:
-        check(by, kept, "key")
+        have = known(kept)
+        check(by, have, "key")
         if epoch == "result":
-            check(metrics, kept, "metric")
+            check(metrics, have, "metric")
         else:
             _check_curves(metrics, by_job)
     keys = (*(name for name in SEPARATE if name not in by and len({getattr(row, name) for row in kept}) > 1), *by)
-    sources = [resolved(key, kept) for key in keys]
+    columns = [Column(resolved(key, kept), kept) for key in keys]
     members: dict[tuple[Sorted, ...], list[ResultRow]] = {}
     shown: dict[tuple[Sorted, ...], tuple[Any, ...]] = {}
     for row in kept:
-        values = tuple(value(row, key) for key in sources)
-        name = tuple(known_as(one) for one in values)
-        shown.setdefault(name, values)
-        members.setdefault(name, []).append(row)
+        found = [column.of(row) for column in columns]
+        name = tuple(known for _, known in found)
+        if name not in members:
+            shown[name], members[name] = tuple(one for one, _ in found), []
+        members[name].append(row)
     higher = {metric: better_up(metric, kept) for metric in metrics}
     groups = []
     lacking, lacks = Lacking(kept), list[str]()
     for name in sorted(members):
         units = _units(members[name])
         source = Source(epoch, by_job, higher)
-        columns = [[source.of_unit(unit, metric) for unit in units] for metric in metrics]
-        n = sum(1 for unit in range(len(units)) if any(column[unit] is not None for column in columns))
+        measured = [[source.of_unit(unit, metric) for unit in units] for metric in metrics]
+        n = sum(1 for unit in range(len(units)) if any(column[unit] is not None for column in measured))
         groups.append(
             Group(
                 keys=shown[name],
                 n=n,
                 expected=len(units),
-                spreads=tuple(_spread(column) for column in columns),
-                values=tuple(tuple(column) for column in columns),
+                spreads=tuple(_spread(column) for column in measured),
+                values=tuple(tuple(column) for column in measured),
                 replicates=tuple(pair_key(unit) for unit in units),
                 open=tuple(any(lacking.may_come(row, metric) for row in members[name]) for metric in metrics),
                 decimals=tuple(decimals(source.values(members[name], metric)) for metric in metrics),
@@ -178,8 +180,12 @@ def to_grid(grouped: Grouped, *, show: Sequence[Show] = ("mean",), wide: bool = 
 def _units(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
     """Jobs that are repeats of one training go together; any other job stands alone."""
     units: dict[tuple[Any, ...], list[ResultRow]] = {}
+    settings: dict[int, tuple[tuple[str, str], ...]] = {}
     for row in rows:
-        config = tuple(sorted((key, text(found)) for key, found in row.config.items() if key != "repeat"))
+        config = settings.get(id(row.config))
+        if config is None:
+            found = ((key, text(one)) for key, one in row.config.items() if key != "repeat")
+            config = settings[id(row.config)] = tuple(sorted(found))
         units.setdefault((row.study, row.kind, replicate(row), config, given_architecture(row)), []).append(row)
     return list(units.values())
 
@@ -205,17 +211,22 @@ def _check_curves(metrics: Sequence[str], curves: Mapping[int, Curve]) -> None:
 
 
 def _notes(
-    members: Iterable[Sequence[ResultRow]], keys: Sequence[str], by: Sequence[str], metrics: Sequence[str], epoch: Epoch
+    members: Collection[Sequence[ResultRow]],
+    keys: Sequence[str],
+    by: Sequence[str],
+    metrics: Sequence[str],
+    epoch: Epoch,
 ) -> list[str]:
-    members = list(members)
+    different = [alike(rows) for rows in members]
     notes = []
     if added := [key for key in keys if key not in by]:
         notes.append(f"grouped by {' and '.join(added)} as well: they are never mixed")
     bare = {key.removeprefix("config.").removeprefix("parameters.") for key in keys} | set(DERIVED)
-    varying = sorted({name for rows in members for name in differing(rows, bare)})
+    varying = sorted({name for rows in different for name in differing(rows, bare)})
     if varying:
         notes.append(f"within groups these settings differ: {', '.join(varying)}")
-    doubtful = [[row for row in rows if isinstance(replicate(row), str)] for rows in members]
+    named = any(isinstance(replicate(row), str) for rows in different for row in rows)
+    doubtful = [[row for row in rows if isinstance(replicate(row), str)] for rows in members] if named else []
     for unit in (unit for rows in doubtful for unit in _units(rows)):
         if len({row.seed for row in unit}) > 1:
             notes.append(f"{job_list(unit)} are one run, counted once: {replicate(unit[0])} is their parameter's")

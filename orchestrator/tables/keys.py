@@ -144,14 +144,28 @@ def value(row: ResultRow, key: str) -> Any:
     return setting(row, key) if measured is None else measured
 
 
+def alike(rows: Iterable[ResultRow]) -> list[ResultRow]:
+    """One row for each configuration: the others have the very same settings, kind and experiment (by identity).
+
+    What depends on nothing else is asked of these: a study has far fewer configurations than seeds.
+    """
+    return list({_configuration(row): row for row in rows}.values())
+
+
+def _configuration(row: ResultRow) -> tuple[Any, ...]:
+    return id(row.config), id(row.declared), row.kind, row.preset, row.imported, row.experiment
+
+
 def known(rows: Sequence[ResultRow]) -> set[str]:
     """Every name that `value` answers for at least one of these rows, now or once they have ended."""
     from jobs.kind import kinds
 
     names = {*ATTRIBUTES, *ALIASES, *DERIVED}
-    for row in rows:
+    names.update(*{tuple(row.metrics) for row in rows})
+    different = alike(rows)
+    for row in different:
         names |= row.declared.keys() - PLACE
-        names |= row.metrics.keys() | row.config.keys() | defaults(row.kind, row.preset, row.imported).keys()
+        names |= row.config.keys() | defaults(row.kind, row.preset, row.imported).keys()
         names |= {
             f"{key}.{inner}" for key, found in row.config.items() if isinstance(found, Mapping) for inner in found
         }
@@ -160,12 +174,12 @@ def known(rows: Sequence[ResultRow]) -> set[str]:
             names |= {"program", *(key for key in varying.given(row.config) if key.startswith("argument "))}
         if row.experiment:
             names.add("experiment")
-    return names | {one.name for kind in {row.kind for row in rows} & kinds().keys() for one in kinds()[kind].metrics}
+    names |= {one.name for kind in {row.kind for row in different} & kinds().keys() for one in kinds()[kind].metrics}
+    return names
 
 
-def check(names: Sequence[str], rows: Sequence[ResultRow], what: str) -> None:
-    """Raise BadInput with the nearest match for a name that none of the rows has."""
-    have = known(rows)
+def check(names: Sequence[str], have: Collection[str], what: str) -> None:
+    """Raise BadInput with the nearest match for a name that is none of those that the rows have (see `known`)."""
     for name in names:
         bare = name.removeprefix("config.").removeprefix("metrics.")
         if name not in have and bare not in have:
@@ -188,7 +202,36 @@ def likely(name: str, have: Collection[str]) -> str | None:
 
 def resolved(key: str, rows: Iterable[ResultRow]) -> str:
     """A name as a key: where it is a parameter of some jobs, it is that of all, also where a program reports it too."""
-    return f"config.{key}" if any(key in parameters(row) for row in rows) else key
+    return f"config.{key}" if any(key in parameters(row) for row in alike(rows)) else key
+
+
+class Column:
+    """The values of one key in many rows, looked up once for those that share a configuration."""
+
+    def __init__(self, key: str, rows: Iterable[ResultRow]) -> None:
+        self._key = key
+        name = ALIASES.get(key, key)
+        bare = name.removeprefix("metrics.")
+        self._settled = key.startswith("config.") or not (
+            name != bare or name in ATTRIBUTES or name in DERIVED or any(name in row.metrics for row in rows)
+        )
+        self._found: dict[tuple[Any, ...], tuple[Any, Sorted]] = {}
+
+    def of(self, row: ResultRow) -> tuple[Any, Sorted]:
+        """What the row has by that name (see `value`), and what that is known as."""
+        if self._settled:
+            name = _configuration(row)
+            if name not in self._found:
+                found = value(row, self._key)
+                self._found[name] = found, known_as(found)
+            return self._found[name]
+        found = value(row, self._key)
+        if not isinstance(found, str):
+            return found, known_as(found)
+        name = type(found), found  # a text in quotes equals the bare one, and is another value
+        if name not in self._found:
+            self._found[name] = found, known_as(found)
+        return self._found[name]
 
 
 def parameters(row: ResultRow) -> set[str]:

@@ -45,7 +45,7 @@ def account(connection: Connection, study: str, by: str, filters: Sequence[str],
     if filters or by not in ("", CAUSE):
         rows = results.rows(connection, study, cancelled=True, dropped=True)
         if by not in ("", CAUSE):
-            keys.check([by], rows, "key")
+            keys.check([by], keys.known(rows), "key")
         kept = select(rows, filters)
         name = keys.resolved(by, rows)
         each = {row.job: keys.value(row, name) for row in kept} if by not in ("", CAUSE) else {}
