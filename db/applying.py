@@ -5,7 +5,7 @@ Everything follows from the entry (its times too), so that live use and a rebuil
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
 from sqlalchemy import Connection
@@ -32,29 +32,43 @@ def study_row(connection: Connection, name: str) -> int:
 
 def template_rows(connection: Connection, templates: Iterable[Template]) -> list[tuple[str, int, int]]:
     """(kind, config id, launch id) of each template; the rows are made where they are new."""
-    found = []
-    for item in templates:
-        values = (item.kind, item.kind_version, item.preset, item.dataset, encode(item.config))
-        connection.exec_driver_sql(
-            "INSERT INTO config (kind, kind_version, preset, dataset, text) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT DO NOTHING",
-            values,
-        )
-        config = connection.exec_driver_sql(
-            "SELECT id FROM config WHERE kind = ? AND kind_version = ? AND dataset = ? AND text = ?",
-            (values[0], values[1], values[3], values[4]),
-        ).scalar_one()
-        found.append((item.kind, int(config), launch_row(connection, item.launching)))
-    return found
+    templates = list(templates)
+    if not templates:
+        return []
+    configs = [(one.kind, one.kind_version, one.preset, one.dataset, encode(one.config)) for one in templates]
+    connection.exec_driver_sql(
+        "INSERT INTO config (kind, kind_version, preset, dataset, text) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        configs,
+    )
+    ids = connection.exec_driver_sql(
+        "SELECT w.key, c.id FROM json_each(?) w JOIN config c ON c.kind = json_extract(w.value, '$[0]') AND "
+        "c.kind_version = json_extract(w.value, '$[1]') AND c.dataset = json_extract(w.value, '$[3]') AND "
+        "c.text = json_extract(w.value, '$[4]')",
+        (encode(configs),),
+    )
+    by_place = {int(place): int(id) for place, id in ids}
+    launches = launch_rows(connection, [one.launching for one in templates])
+    return [(one.kind, by_place[place], launches[place]) for place, one in enumerate(templates)]
 
 
 def launch_row(connection: Connection, launching: Launching) -> int:
     """The row of that launching, made where it is new."""
-    text = encode(launching)
+    (found,) = launch_rows(connection, [launching])
+    return found
+
+
+def launch_rows(connection: Connection, launchings: Sequence[Launching]) -> list[int]:
+    """The row of each of these launchings, made where it is new."""
+    texts = [encode(one) for one in launchings]
     connection.exec_driver_sql(
-        "INSERT INTO launch (backend, text) VALUES (?, ?) ON CONFLICT DO NOTHING", (launching.backend, text)
+        "INSERT INTO launch (backend, text) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        [(one.backend, text) for one, text in zip(launchings, texts, strict=True)],
     )
-    return int(connection.exec_driver_sql("SELECT id FROM launch WHERE text = ?", (text,)).scalar_one())
+    found = connection.exec_driver_sql(
+        "SELECT text, id FROM launch WHERE text IN (SELECT value FROM json_each(?))", (encode(texts),)
+    )
+    ids = {text: int(id) for text, id in found}
+    return [ids[text] for text in texts]
 
 
 @apply.register

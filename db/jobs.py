@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -74,10 +75,16 @@ def _stored(row: Any) -> StoredJob:
         created_at=parse_time(row.created_at),
         updated_at=parse_time(row.updated_at),
         config=msgspec.json.decode(row.config),
-        launching=msgspec.json.decode(row.launching, type=Launching),
+        launching=_launching(row.launching),
         needs=tuple(sorted(int(item) for item in row.needs.split(","))) if row.needs else (),
     )
     return StoredJob(**values)
+
+
+@lru_cache(maxsize=1024)
+def _launching(text: str) -> Launching:
+    """How jobs are launched: one object for all that are launched so."""
+    return msgspec.json.decode(text, type=Launching)
 
 
 def get(connection: Connection, job: int) -> StoredJob:

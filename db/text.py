@@ -7,12 +7,9 @@ from typing import Any
 
 import msgspec
 
-_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
-
-
 def stamp(at: datetime) -> str:
     """A time as the database keeps it: ISO 8601 in UTC with microseconds, so that text order is time order."""
-    return at.astimezone(UTC).strftime(_FORMAT)
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_time(text: str) -> datetime:
