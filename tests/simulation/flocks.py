@@ -191,13 +191,14 @@ class Flocks:
         """What really became of the canary that lets the others follow; '' for nothing."""
         world = self.world
         for path, started in world.ledger.started.items():
-            if started.job == canary and started.generation == generation and (path / "ready.json").exists():
+            if started.job == canary and started.generation == generation:
                 outcome = world.ledger.outcomes.get(path)
                 if outcome is not None and outcome.ending == "success":
                     return "it has succeeded"
-                if (path / "metrics.jsonl").exists():
+                if (path / "metrics.jsonl").exists():  # a folder that lags may show it before ready.json
                     return "it has reported a metric"
-                if world.clock.seconds - started.process_start >= RUNS_WELL.total_seconds():
+                ran = world.clock.seconds - started.process_start
+                if (path / "ready.json").exists() and ran >= RUNS_WELL.total_seconds():
                     return "it has run well"
         sent = rows(
             connection,
