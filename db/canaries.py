@@ -31,8 +31,7 @@ class OpenCanary:
     state: JobState
     error: str | None
     since: datetime
-    """When its state changed last, by the supervisor's clock; of one that runs, when its newest execution began where
-    that is later: one that SLURM began again has run no longer than that."""
+    """When its state changed last, by the supervisor's clock."""
     behind: int
     """How many wait for it."""
     backend: str | None
@@ -41,7 +40,8 @@ class OpenCanary:
     """Its newest attempt is known to have been launched."""
     reason: str
     """Why the machines let it wait."""
-    ready: bool
+    ready: int | None
+    """Its newest execution (row), where that runs the program by now: one that SLURM began again is another one."""
     reported: bool
     """It has reported a metric."""
 
@@ -68,10 +68,7 @@ def _(entry: Follow, connection: Connection) -> None:
     following.let_go(connection, entry.jobs, at)
 
 
-_OF_IT = (
-    "EXISTS (SELECT 1 FROM execution e JOIN attempt x ON x.id = e.attempt_id WHERE e.job_id = j.id "
-    "AND x.generation = j.generation AND e.{what} IS NOT NULL)"
-)
+_OF_IT = "FROM execution e JOIN attempt x ON x.id = e.attempt_id WHERE e.job_id = j.id AND x.generation = j.generation"
 
 
 def opened(connection: Connection, study: str | None = None) -> list[OpenCanary]:
@@ -80,8 +77,8 @@ def opened(connection: Connection, study: str | None = None) -> list[OpenCanary]
         "SELECT j.id, s.name, j.seed, j.state, j.error, j.updated_at, "
         "(SELECT count(*) FROM job w WHERE w.behind = j.id), m.backend, m.native_id IS NOT NULL, "
         "coalesce(a.reason, ''), "
-        f"{_OF_IT.format(what='ready_at')}, {_OF_IT.format(what='latest')}, "
-        "(SELECT max(e.started_at) FROM execution e WHERE e.job_id = j.id AND j.state = 'running') "
+        f"(SELECT iif(e.ready_at IS NULL, NULL, e.id) {_OF_IT} ORDER BY e.id DESC LIMIT 1), "
+        f"EXISTS (SELECT 1 {_OF_IT} AND e.latest IS NOT NULL) "
         "FROM canary c JOIN job j ON j.id = c.job_id JOIN study s ON s.id = j.study_id "
         "LEFT JOIN attempt a ON a.job_id = j.id AND a.number = j.attempts AND a.state != 'ended' "
         "LEFT JOIN submission m ON m.token = a.token "
@@ -95,12 +92,12 @@ def opened(connection: Connection, study: str | None = None) -> list[OpenCanary]
             seed=int(row[2]),
             state=JobState(row[3]),
             error=row[4],
-            since=max(parse_time(row[5]), parse_time(row[12] or row[5])),
+            since=parse_time(row[5]),
             behind=int(row[6]),
             backend=row[7],
             known=bool(row[8]),
             reason=str(row[9]),
-            ready=bool(row[10]),
+            ready=row[10],
             reported=bool(row[11]),
         )
         for row in rows

@@ -16,8 +16,8 @@ from db.launching import Launching
 from jobs.errors import BadInput
 from jobs.words import AttemptState, BackendName
 from orchestrator.settings import hours
-from orchestrator.supervision import canaries
 from orchestrator.supervision.backends import Backends
+from orchestrator.supervision.canaries import Canaries
 from orchestrator.supervision.cycle import Cycle
 from orchestrator.supervision.handover import live_attempt, queued_job
 from orchestrator.supervision.launches import Launches
@@ -40,12 +40,13 @@ class Dispatcher:
         self._tenure = tenure
         self._backends = backends
         self._launches = launches
+        self._canaries = Canaries(tenure)
 
     def dispatch(self, observe: Sequence[BackendName], cycle: Cycle) -> None:
         """Send what can go now, to the machines that are asked now."""
         tenure = self._tenure
         now = tenure.clock.now()
-        behind = {canary.job: canary.behind for canary in canaries.release(tenure, cycle)}
+        behind = {canary.job: canary.behind for canary in self._canaries.release(cycle)}
         with tenure.store.read() as connection:
             live = attempts.live(connection)
             limited = limits.limited(connection)

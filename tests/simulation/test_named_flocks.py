@@ -38,6 +38,23 @@ def test_a_canary_that_loses_its_node_holds_on(world: World) -> None:
     assert [job_row(world, job)[0] for job in (canary, *others)] == [JobState.SUCCEEDED] * 4
 
 
+def test_a_canary_that_slurm_begins_again_has_run_no_longer_than_that(world: World) -> None:
+    """Whatever the clocks of the nodes say: they are a minute slow, and half a minute of running lets the others go."""
+    for node in world.cluster.nodes.values():
+        node.skew = -60.0
+    canary, *others = world.flocks.submit([replace(SHORT, epoch_seconds=300.0)] * 3, "program")
+    until(world, lambda: job_row(world, canary)[0] == JobState.RUNNING, seconds=2.0)
+    world.step(18.0)
+    world.cluster.node_fail(running_task(world))
+    while len([one for one in world.ledger.started.values() if one.job == canary]) < 2:
+        world.clock.advance(1.0)  # the supervisor sees nothing of its queueing
+    for _ in range(12):
+        world.step(2.0)
+    assert world.flocks.behind == dict.fromkeys(others, canary), "\n".join(world.story)
+    until(world, lambda: not world.flocks.behind, seconds=2.0)
+    world.calm()
+
+
 def test_a_canary_that_no_machine_takes_holds_nobody_up_for_long(world: World) -> None:
     """10 minutes in SLURM's queue tell nothing of the program: the others follow then, and not before."""
     for node in world.cluster.nodes.values():

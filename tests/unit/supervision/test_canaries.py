@@ -23,7 +23,7 @@ def canary(
     backend: str = "slurm",
     known: bool = True,
     reason: str = "",
-    ready: bool = False,
+    ready: int | None = None,
     reported: bool = False,
 ) -> OpenCanary:
     return OpenCanary(
@@ -44,9 +44,10 @@ def canary(
 
 def test_a_first_metric_or_half_a_minute_of_running_lets_them_go() -> None:
     assert follows(canary(JobState.RUNNING, SECOND, reported=True), NOW) is not None
-    assert follows(canary(JobState.RUNNING, RUNS_WELL, ready=True), NOW) is not None
-    assert follows(canary(JobState.RUNNING, RUNS_WELL - SECOND, ready=True), NOW) is None
-    assert follows(canary(JobState.RUNNING, 10 * RUNS_WELL), NOW) is None, "it has not begun to run the program"
+    well = RUNS_WELL.total_seconds()
+    assert follows(canary(JobState.RUNNING, SECOND, ready=7), NOW, well) is not None
+    assert follows(canary(JobState.RUNNING, 10 * RUNS_WELL, ready=7), NOW, well - 1) is None
+    assert follows(canary(JobState.RUNNING, 10 * RUNS_WELL), NOW, well) is None, "it has not begun to run the program"
 
 
 def test_ten_minutes_in_slurms_queue_let_them_go_but_not_where_it_never_starts() -> None:
@@ -58,7 +59,7 @@ def test_ten_minutes_in_slurms_queue_let_them_go_but_not_where_it_never_starts()
 
 
 def test_a_failed_canary_lets_nobody_go_whatever_it_reported() -> None:
-    assert follows(canary(JobState.FAILED, 10 * QUEUE_PATIENCE, ready=True, reported=True), NOW) is None
+    assert follows(canary(JobState.FAILED, 10 * QUEUE_PATIENCE, ready=7, reported=True), NOW) is None
 
 
 def test_from_twenty_new_jobs_of_a_program_that_never_ran_one_goes_first() -> None:
