@@ -149,8 +149,13 @@ class Flocks:
     def check(self, connection: Connection) -> None:
         """After every step: nobody went before the canary had told enough, nor beyond the limits."""
         found = self._behind(connection)
-        for canary in sorted(set(self.behind.values())):
-            self._follow(connection, canary, found)
+        looked: set[int] = set()
+        while (
+            more := set(self.behind.values()) - looked
+        ):  # one may hand on, and the next tell enough, between two looks
+            looked |= more
+            for canary in sorted(more):
+                self._follow(connection, canary, found)
         require(found == self.behind, f"jobs wait for {found}, and should wait for {self.behind}")
         early = {started.job for started in self.world.ledger.started.values()} & found.keys()
         sent = [
