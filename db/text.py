@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+
 def stamp(at: datetime) -> str:
     """A time as the database keeps it: ISO 8601 in UTC with microseconds, so that text order is time order."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
