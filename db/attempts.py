@@ -56,10 +56,12 @@ class StoredAttempt:
     nice: int = 0
     altered: InQueue | None = None
     """What was changed of it in the queue."""
+    pieces: int = 0
+    """Tasks of the array that run it one after the other; 0: one task runs it."""
 
 
 _SELECT = """SELECT a.id, a.job_id AS job, j.kind, a.number, a.generation, j.generation AS job_generation, a.token,
-    a.position, s.size, s.backend, s.native_id, s.slot, a.state, a.doomed, a.phase, a.reason,
+    a.position, s.size, s.pieces, s.backend, s.native_id, s.slot, a.state, a.doomed, a.phase, a.reason,
     coalesce(e.node, a.node) AS node, a.absent, a.cause, a.evidence, a.decision, a.checkpoint_step, a.created_at,
     a.ended_at, a.launch_id AS launch, j.launch_id AS job_launch, -j.rank AS priority, a.recall, a.nice, a.altered,
     e.pid, e.process_start, e.boot_id
@@ -221,8 +223,9 @@ def begun_again(connection: Connection, there: Iterable[tuple[str, int, bool]]) 
     """
     listed = msgspec.json.encode(list(there)).decode()
     rows = connection.exec_driver_sql(
-        "SELECT a.id FROM json_each(?) t JOIN attempt a ON a.token = json_extract(t.value, '$[0]') "
-        "AND a.position = json_extract(t.value, '$[1]') JOIN job j ON j.id = a.job_id WHERE a.state = 'ended' "
+        "SELECT DISTINCT a.id FROM json_each(?) t JOIN attempt a ON a.token = json_extract(t.value, '$[0]') "
+        "JOIN submission s ON s.token = a.token AND (a.position = json_extract(t.value, '$[1]') OR s.pieces > 0) "
+        "JOIN job j ON j.id = a.job_id WHERE a.state = 'ended' "
         "AND a.doomed = 0 AND (j.state IN ('succeeded', 'cancelled') OR a.generation < j.generation "
         "OR json_extract(t.value, '$[2]'))",
         (listed,),

@@ -133,6 +133,8 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True, tag="dispatch", omit_d
     slot: str | None = None
     nice: int = 0
     tasks: tuple[DispatchedTask, ...]
+    pieces: int = 0
+    """Of a sliced job, alone in its submission: the tasks of the array; 0: a task for each job."""
     at: datetime
 
 

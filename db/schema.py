@@ -9,7 +9,7 @@ from db import supervising as supervising  # its tables belong to the same metad
 from db.base import Table as Table
 from jobs.words import AttemptState, BackendName, Cause, JobState
 
-VERSION = "0015"  # the newest migration: what `alembic_version` of an up-to-date store holds
+VERSION = "0016"  # the newest migration: what `alembic_version` of an up-to-date store holds
 
 
 def _one_of(column: str, words: type[JobState] | type[AttemptState] | type[Cause] | type[BackendName]) -> str:
@@ -130,6 +130,7 @@ class Submission(Table):
     token: Mapped[str] = mapped_column(primary_key=True)
     backend: Mapped[str]
     size: Mapped[int]
+    pieces: Mapped[int] = mapped_column(server_default="0")  # tasks that run its one attempt in turn; 0: not sliced
     slot: Mapped[str | None]
     native_id: Mapped[str | None]
     created_at: Mapped[str]
@@ -229,8 +230,7 @@ class Execution(Table):
     gpu_seconds: Mapped[float] = mapped_column(server_default="0")
     peak_memory_mb: Mapped[float] = mapped_column(server_default="0")
     device_name: Mapped[str | None]
-    torch: Mapped[str | None]
-    """The version that it ran with; NULL where it had none, or where nobody knows."""
+    torch: Mapped[str | None]  # the version that it ran with; NULL where it had none, or where nobody knows
     usage: Mapped[str | None]  # JSON: jobs.usage.Usage; NULL where it was not sampled
     __table_args__ = (
         UniqueConstraint("attempt_id", "name"),

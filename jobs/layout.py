@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.files import make_folder, names
+from jobs.files import make_folder, names, open_private
 
 EXECUTION = re.compile(r"^e([0-9]{1,9})-[0-9a-f]{6}\Z")
+TURN = re.compile(r"^turn-([0-9]{1,9})\Z")
+"""The number of a piece of an attempt: whoever makes the file has it."""
 NUMBER = re.compile(r"^[1-9][0-9]{0,8}\Z")
 """Of a job or an attempt, as a folder's name; others are none of ours."""
 
@@ -97,6 +100,20 @@ class Layout:
             except FileExistsError:
                 continue
             return path
+
+    def new_turn(self, job: int, attempt: int) -> int:
+        """The next number of an attempt that is run in pieces, from 0 on: no two get the same. Raises OSError."""
+        folder = self.attempt(job, attempt)
+        make_folder(folder)
+        taken = [int(match[1]) for name in names(folder) if (match := TURN.match(name))]
+        turn = max(taken, default=-1) + 1
+        while True:
+            try:
+                os.close(open_private(folder / f"turn-{turn}", os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            except FileExistsError:  # a twin was quicker, or a shared folder shows it late
+                turn += 1
+            else:
+                return turn
 
     def relative(self, path: Path) -> str:
         """A path below `runs/` as the text that manifests and the database keep."""

@@ -149,6 +149,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was learnt of earlier executions of the same config, one for each device."""
     anew: bool = False
     """Each execution begins from the start: its program was found wrong after resuming (docs/rehearse.md)."""
+    pieces: int = 0  # tasks of the array that run this one attempt in turn (docs/slices.md); 0: it is not sliced
 
 
 class Manifest(Record, frozen=True, kw_only=True):
@@ -278,8 +279,7 @@ class Outcome(Record, frozen=True, kw_only=True):
     superseded: bool = False
     """It stopped because another execution's result was accepted or began after it."""
     spawn: tuple[Spawn, ...] = ()
-    flags: dict[str, str] = msgspec.field(default_factory=dict)
-    """Remarks that a table shows as footnotes (e.g. match: 'nearest of 100000 draws')."""
+    flags: dict[str, str] = msgspec.field(default_factory=dict)  # remarks that a table shows as footnotes
     rhythm: Rhythm | None = None
     """How often it gave a sign of life; None where it never did, or failed."""
     at: Moment

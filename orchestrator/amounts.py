@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from jobs.errors import BadInput
@@ -63,3 +64,15 @@ def hang_after(text: str, option: str = "--hang-after") -> float:
     if not 1 <= seconds <= 1e9:
         raise BadInput(f"{option} takes a time such as 90s, 30m or 2h, 'off' or 'auto' (got '{text}')")
     return seconds
+
+
+def slices(text: str, option: str = "--slices") -> int | str:
+    """Whole minutes of '30m', '2h' or '30', rounded up; 0 for 'off'; 'auto'. Raises BadInput."""
+    word = text.strip().lower()
+    if word in ("off", "auto"):
+        return 0 if word == "off" else word
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", word)
+    seconds = float(match.group(1)) * _SECONDS[match.group(2) or "m"] if match else 0.0
+    if not 60 <= seconds <= 1e7:
+        raise BadInput(f"{option} takes a time of at least a minute such as 30m or 2h, 'off' or 'auto' (got '{text}')")
+    return math.ceil(seconds / 60)

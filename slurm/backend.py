@@ -20,6 +20,8 @@ from slurm.pools import Pools
 
 AttemptKey = tuple[int, int]
 """(job id, attempt number)."""
+RowKey = tuple[int, int, int | None]
+"""(job id, attempt number, piece)."""
 
 
 class LaunchRefused(BackendError):
@@ -66,6 +68,8 @@ class QueuedJob:
     """Of the job: 'slurm' holds sbatch parameters by name, 'setup' shell lines, 'jobs_per_gpu', 'pack', ..."""
     avoid: frozenset[str] = frozenset()
     """Nodes (local: device names) that this job must not be sent to."""
+    pieces: int = 0
+    """SLURM: so many tasks of an array run it one after the other, each for `resources.minutes`; 0: one task does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +93,11 @@ class Submission:
     exclude: frozenset[str] = frozenset()
     """Nodes with too many strikes."""
 
+    @property
+    def tasks(self) -> int:
+        """How many tasks SLURM makes of it."""
+        return self.batch.jobs[0].pieces or len(self.batch.jobs)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LiveAttempt:
@@ -109,6 +118,22 @@ class LiveAttempt:
     pid: int | None = None
     process_start: float | None = None
     boot_id: str | None = None
+    pieces: int = 0
+    """Tasks of the array that run it one after the other (then `size` is 1); 0: it is no sliced one."""
+    leaving: bool = False
+    """It ends by itself: only its pieces that wait are to be cancelled."""
+    piece: int | None = None
+    """Of one of those tasks, as the backend looks at them singly: which one."""
+
+    @property
+    def row_key(self) -> RowKey:
+        """Of what SLURM has as a task of its own."""
+        return self.job, self.attempt, self.piece
+
+    @property
+    def task(self) -> int | None:
+        """The index that SLURM's array has for it; None: no array, or all the tasks of a sliced one."""
+        return self.piece if self.pieces else self.index if self.size > 1 else None
 
     @property
     def key(self) -> AttemptKey:
@@ -141,6 +166,7 @@ class Standing:
 
     waits: bool
     """False: it runs, or is over."""
+    over: bool = False
     terms: InQueue
 
 

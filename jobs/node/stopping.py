@@ -92,8 +92,7 @@ class Heartbeat(threading.Thread):
 
     def useless(self) -> bool:
         """Whether a result of the job was accepted, or an execution began after this one."""
-        accepted = read_json(self.layout.job(self.mine.job) / "accepted.json", Accepted)
-        if accepted is not None and self._is_of_this_generation(accepted):
+        if has_result(self.layout, self.mine.job, self.mine.generation):
             return True
         for attempt in self.layout.attempts(self.mine.job):
             if attempt > self.mine.attempt:
@@ -104,15 +103,17 @@ class Heartbeat(threading.Thread):
                 return True
         return False
 
-    def _is_of_this_generation(self, accepted: Accepted) -> bool:
-        """A finished job may be run anew: the result of an earlier generation stops nobody."""
-        path = self.layout.execution(self.mine.job, accepted.attempt, accepted.execution)
-        if path is None:
-            return False
-        if accepted.generation is not None:
-            return accepted.generation >= self.mine.generation
-        started = read_json(path / "started.json", Started)
-        return started is None or started.generation >= self.mine.generation
+
+def has_result(layout: Layout, job: int, generation: int) -> bool:
+    """Whether a result of this generation, or of a later one, was accepted: that of an earlier one stops nobody."""
+    accepted = read_json(layout.job(job) / "accepted.json", Accepted)
+    path = layout.execution(job, accepted.attempt, accepted.execution) if accepted is not None else None
+    if accepted is None or path is None:
+        return False
+    if accepted.generation is not None:
+        return accepted.generation >= generation
+    started = read_json(path / "started.json", Started)
+    return started is None or started.generation >= generation
 
 
 def began_after(one: Started, other: Started) -> bool:

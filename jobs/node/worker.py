@@ -23,7 +23,7 @@ from jobs.files import names, now, open_private, write_bytes, write_json
 from jobs.hosts import boot_id
 from jobs.layout import Layout
 from jobs.metrics import RULE
-from jobs.node import fingerprint, kindcode, outcomes, sampler
+from jobs.node import fingerprint, kindcode, outcomes, pieces, sampler
 from jobs.node.context import Interrupted
 from jobs.node.hangwatch import HangWatch
 from jobs.node.machine import job_nodes, peak_memory_mb, requeue_self, slurm_job_id
@@ -57,10 +57,13 @@ class Task:
         if manifest is None:
             raise DataError(f"no readable manifest in {self.folder}: is the store's folder mounted on this node?")
         index = int(os.environ.get("SLURM_ARRAY_TASK_ID", os.environ.get("ORCH_INDEX", "0")))
+        sliced = manifest.tasks[0] if manifest.tasks[0].pieces else None
         if layout.given_up(manifest.token).name in reading(lambda: names(Path(self.folder))):
             print("orch: this submission was given up before it started; its jobs go through another one", flush=True)
+        elif sliced is not None and (why := pieces.needless(layout, sliced)) is not None:
+            print(f"orch: this piece has nothing to do: {why}", flush=True)
         else:
-            Execution(layout, manifest, index).run()
+            Execution(layout, manifest, 0 if sliced is not None else index).run()
         if "SUBMITIT_EXECUTOR" in os.environ:
             # The outcome says it all: submitit's own result file and taking torch down would only keep the slot.
             os._exit(0)
@@ -81,7 +84,10 @@ class Execution:
             raise DataError(f"no readable job.json of job {self.task.job}: is the store's folder mounted on this node?")
         self.job = job
         self.terms = terms_of(manifest, self.task, job)
-        self.restart = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+        if self.task.pieces:
+            self.restart = pieces.turn(layout, self.task, unwanted)
+        else:
+            self.restart = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
         self.folder = patiently(
             lambda: layout.new_execution(job.id, self.task.attempt, self.restart), unwanted=self.stop.asked
         )
@@ -160,7 +166,8 @@ class Execution:
                 lines_follow=context.rest is not None,
                 checkpoint_step=context.checkpoints.newest_step,
             )
-        requeue = outcome.ending == "interrupted" and self.stop.reason is StopReason.USER_SIGNAL and slurm_job_id()
+        asked = outcome.ending == "interrupted" and self.stop.reason is StopReason.USER_SIGNAL
+        requeue = asked and not self.task.pieces and slurm_job_id()  # after a piece the next one goes on
         if requeue:
             outcome = msgspec.structs.replace(outcome, requeued=True)
         self._write(outcome)
@@ -210,6 +217,8 @@ class Execution:
 
     def _work(self, context: WorkerContext) -> Outcome:
         try:
+            if self.task.pieces:
+                pieces.check_progress(self.layout, self.task, self.folder, self.stop.asked)
             program_is_kept = self.job.kind == "command" and self.terms.code is not None and self.terms.code.snapshot
             if self.terms.cwd and not program_is_kept:
                 os.chdir(context.cwd)
@@ -252,6 +261,8 @@ class Execution:
             advanced = context.checkpoints.newest_step > context.checkpoints.resumed_step
             if cause is Cause.TIMEOUT and not advanced and elapsed >= limit * 0.25:
                 text = f"no progress in a whole time limit ({minutes} minutes)"
+                if task.pieces:
+                    text = pieces.too_short(minutes)
                 return Outcome(ending="failure", cause=Cause.TIMEOUT, error=text, at=now())
         elif reason is StopReason.TERMINATED:
             cause = Cause.PREEMPTED

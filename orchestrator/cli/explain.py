@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,6 +107,7 @@ def _surroundings(store: Store, settings: Settings, detail: Detail, silent: str)
         slot=slot,
         before=before,
         progress=collect.progress_of(store, detail, at),
+        slices=_slices(store, settings, detail, at),
         silent=silent,
         odd=(
             *_lab(store, settings, state, backend),
@@ -114,6 +117,29 @@ def _surroundings(store: Store, settings: Settings, detail: Detail, silent: str)
             *_secrets(settings, detail, supervisor),
         ),
     )
+
+
+def _slices(store: Store, settings: Settings, detail: Detail, at: datetime) -> list[str]:
+    """Of a live attempt in pieces: how they stand; SLURM is asked when it would begin one piece."""
+    from jobs.errors import BadInput
+    from jobs.files import read_json
+    from jobs.records import Manifest
+    from jobs.words import AttemptState
+    from orchestrator.supervision.handover import resources_of
+    from orchestrator.terms import as_sent
+    from orchestrator.views import slices
+    from slurm.cluster import trial
+
+    attempt = detail.attempts[-1] if detail.attempts else None
+    if attempt is None or not attempt.pieces or attempt.state is AttemptState.ENDED:
+        return []
+    manifest = read_json(store.layout.manifest(attempt.token), Manifest)
+    minutes = manifest.tasks[0].resources.minutes if manifest is not None else None
+    alone = None
+    with contextlib.suppress(BadInput):  # orch.toml is wrong: that is said where it holds something up
+        job = replace(detail.job, launching=as_sent(detail.job.launching, settings.slurm))
+        alone = trial.begins(resources_of(job), dict(job.launching.options.get("slurm") or {}))
+    return slices.told(attempt, detail.executions, minutes, alone, at)
 
 
 def _lab(store: Store, settings: Settings, state: JobState, backend: BackendName | None) -> list[str]:

@@ -30,6 +30,11 @@ TERMS: list[click.Option] = [
         help="Without a sign of life for so long it hangs, like 30m; 'off', or 'auto' as learnt (docs/hangs.md).",
     ),
     click.Option(
+        ["--slices"],
+        metavar="DURATION",
+        help="SLURM: as an array of pieces of so long, like 30m; 'auto' as learnt, 'off' (docs/slices.md).",
+    ),
+    click.Option(
         ["--resume"],
         type=click.Choice(RESUME),
         help="'anyway': from checkpoints though 'orch rehearse' found it wrong; 'verified' takes that back.",
@@ -87,7 +92,8 @@ def asked_for(given: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
     from jobs.resources import Asked
     from jobs.rhythm import OPTION
     from orchestrator import terms
-    from orchestrator.amounts import hang_after, memory_mb, minutes
+    from orchestrator.amounts import hang_after, memory_mb, minutes, slices
+    from orchestrator.supervision.slicing import OPTION as SLICES
 
     slurm = terms.of_command({name: given[name] for name in terms.NAMED}, given["sbatch"])
     gpus, typed = terms.gpu_request(given["gpus"])
@@ -95,6 +101,8 @@ def asked_for(given: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
     options = {name: value for name, value in options.items() if value is not None}
     if given["hang_after"] is not None:
         options[OPTION] = hang_after(given["hang_after"])
+    if given.get("slices") is not None:
+        options[SLICES] = slices(given["slices"])
     if given.get("resume") is not None:
         options["resume"] = given["resume"]
     _check(options)

@@ -34,6 +34,7 @@ TERMS = (
     "checkpoint_every",
     "retry_oom_mem",
     "hang_after",
+    "slices",
     "resume",
     "partition",
     "account",

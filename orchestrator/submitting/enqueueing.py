@@ -31,7 +31,7 @@ from orchestrator.code import mentions, plugins, scripts
 from orchestrator.code.snapshots import holding
 from orchestrator.settings import Settings, Slurm
 from orchestrator.studyfile.points import check_jobs
-from orchestrator.submitting import canaries, evolutions, graph, known, program, ranks, repeated, reporting
+from orchestrator.submitting import canaries, evolutions, graph, known, program, ranks, repeated, reporting, sealed
 from orchestrator.submitting.graph import Planned
 from orchestrator.submitting.newterms import Given, give, keep_theirs, named_label, named_terms
 from orchestrator.submitting.planning import Launch, Order, check_place
@@ -56,8 +56,7 @@ class Submitted:
     """What a person should know, a sentence each."""
     costs: tuple[str, ...] = ()
     """What an evolution will cost, a sentence each."""
-    commands: tuple[str, ...] = ()
-    """Of a dry run of programs: the first command lines, as they will run."""
+    commands: tuple[str, ...] = ()  # of a dry run of programs: the first command lines, as they will run
     more_commands: int = 0
     first: StoredJob | None = None
     """Of a dry run: the first job that it would make, else the first one that it names."""
@@ -223,6 +222,7 @@ def _enqueue(
                 else:
                     ensured = graph.ensure(writer, request.study, orders, launch, at, same)
             remarks = canaries.restrain(writer, request, ensured, at, dry_run=dry_run)
+            remarks += sealed.admit(writer.connection, launch, ensured.created, dry_run=dry_run)
             remarks += keep_theirs(change, named_label(request), jobs.get_many(writer.connection, ensured.existing))
             if request.priority and ensured.created:
                 change_of = Change(priority=request.priority)
@@ -297,4 +297,4 @@ def _options(
     mine, asked = terms.settled(own, Slurm(), request.asked, more)
     if backend is BackendName.SLURM:
         return {**options, **({"slurm": mine} if mine else {})}, asked, ()
-    return options, asked, terms.unused_here(merged)
+    return options, asked, (*terms.unused_here(merged), *sealed.taken_out(options))

@@ -13,6 +13,7 @@ from datetime import datetime
 
 import msgspec
 
+from db import jobs
 from db.changes import Change
 from db.entries import Set
 from db.jobs import StoredJob
@@ -27,10 +28,11 @@ from jobs.rhythm import OPTION
 from jobs.words import BackendName, JobState
 from orchestrator import terms
 from orchestrator.jobids import ranges
-from orchestrator.submitting import known, ranks, reporting
+from orchestrator.submitting import known, ranks, reporting, sealed
 from orchestrator.submitting.planning import Launch
 from orchestrator.submitting.request import Request
 from orchestrator.supervision.machines import choose
+from orchestrator.supervision.slicing import OPTION as SLICES
 
 _UNITS = {"minutes": ("time", " min"), "memory_mb": ("memory", " MB"), "gpu_memory_mb": ("GPU memory", " MB")}
 
@@ -93,6 +95,8 @@ def give(
         for ids in (tuple(job.id for job in these),)
     ]
     writer.decide(entries)
+    if change.options.get(SLICES):
+        sealed.check(writer.connection, jobs.get_many(writer.connection, [job.id for job in found]))
     touched = sorted((job for _, _, these in groups.values() for job in these), key=lambda job: job.id)
     sent = {job.id for job in touched if job.state is JobState.SUBMITTED and _on_slurm(job)}
     runs = {job.id for job in touched if job.state in (JobState.SUBMITTED, JobState.RUNNING)} - sent
@@ -227,8 +231,10 @@ def words(change: Change) -> str:
             told.append(f"{name} {value}")
     if (given := change.options.get(OPTION)) is not None:
         told.append(f"hang-after {'off' if given == 0 else f'{given:.0f} s' if given > 0 else 'as learnt'}")
+    if (pieces := change.options.get(SLICES)) is not None:
+        told.append(f"slices {'off' if pieces == 0 else f'of {pieces} min' if isinstance(pieces, int) else pieces}")
     for name, value in {**change.slurm, **change.options}.items():
-        if value is not None and name not in ("minutes", OPTION):
+        if value is not None and name not in ("minutes", OPTION, SLICES):
             shown = ", ".join(value) if isinstance(value, dict | list) else value
             told.append(f"{name.replace('_', '-')}" + ("" if value is True else f" {shown}"))
     told += [f"--env {name}" for name in change.env]

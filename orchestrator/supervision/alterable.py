@@ -13,6 +13,7 @@ import msgspec
 
 from db.launching import Launching
 from jobs.resources import InQueue
+from orchestrator.supervision.slicing import OPTION
 from orchestrator.terms import SIGNAL_DELAY
 
 STEP = 100
@@ -31,7 +32,7 @@ _SAY_CPUS = frozenset({
 })  # fmt: skip
 """sbatch parameters beside which the number of CPUs is more than one number."""
 _SAY_MEMORY = frozenset({"mem", "mem_per_cpu", "mem_per_gpu"})
-_SAY_TIME = frozenset({"time", "time_min", "deadline"})
+SAY_TIME = frozenset({"time", "time_min", "deadline"})
 
 
 def difference(before: Launching, after: Launching, sent: Mapping[str, Any]) -> InQueue | None:
@@ -41,6 +42,8 @@ def difference(before: Launching, after: Launching, sent: Mapping[str, Any]) -> 
     """
     if _rest(before) != _rest(after):
         return None
+    if after.options.get(OPTION) and before.resources.minutes != after.resources.minutes:
+        return None  # how many pieces there are follows from it
     old, new = (dict(one.options.get("slurm") or {}) for one in (before, after))
     changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
     if changed - _IN_PLACE or "partition" in changed - new.keys():
@@ -53,7 +56,7 @@ def difference(before: Launching, after: Launching, sent: Mapping[str, Any]) -> 
         return None
     if was.memory_mb != is_.memory_mb and slurm & _SAY_MEMORY:
         return None
-    if was.minutes != is_.minutes and (slurm & _SAY_TIME or not _warned_in_time(was.minutes, is_.minutes, sent)):
+    if was.minutes != is_.minutes and (slurm & SAY_TIME or not _warned_in_time(was.minutes, is_.minutes, sent)):
         return None
     return InQueue(
         minutes=is_.minutes if was.minutes != is_.minutes else None,

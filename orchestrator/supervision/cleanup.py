@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from db import attempts, executions
@@ -51,6 +52,8 @@ def clean_up(
                 gone += [attempt] if settled else []
             elif not is_leaving(attempt, phase, at):
                 left.append(live_attempt(attempt))
+            elif attempt.pieces:
+                left.append(replace(live_attempt(attempt), leaving=True))
         if left:
             with backends.asking(name, cycle) as backend:
                 backend.cancel(left)

@@ -16,6 +16,7 @@ from db.launching import Launching
 from jobs.errors import BadInput
 from jobs.words import AttemptState, BackendName
 from orchestrator.settings import hours
+from orchestrator.supervision import sliced
 from orchestrator.supervision.backends import Backends
 from orchestrator.supervision.canaries import Canaries
 from orchestrator.supervision.cycle import Cycle
@@ -107,9 +108,16 @@ class Dispatcher:
             return 0
         with self._tenure.store.read() as connection:
             alone = attempts.crowded_out(connection)
+            plans = sliced.plans(connection, queued) if backend.name == BackendName.SLURM else {}
         level = max([0, queued[0].priority, *(one.priority for one in live if one.state is AttemptState.SUBMITTED)])
         wanted = [
-            queued_job(job, placement.avoid.get(job.id, frozenset()), alone=job.id in alone, level=level)
+            queued_job(
+                job,
+                placement.avoid.get(job.id, frozenset()),
+                alone=job.id in alone,
+                level=level,
+                plan=plans.get(job.id),
+            )
             for job in queued
         ]
         batches = backend.plan(wanted, [live_attempt(attempt) for attempt in live], placement.exclude)

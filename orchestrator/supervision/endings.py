@@ -74,6 +74,7 @@ def entries(
             peak_memory_mb=outcome.peak_memory_mb if outcome else 0.0,
             retry_oom_factor=float(job.launching.options.get("retry_oom_mem", 0)),
             minutes=resources.minutes,
+            sliced=attempt.pieces > 0,
         ),
         rules,
     )

@@ -10,7 +10,8 @@ from jobs.kind import kind_named
 from jobs.records import JobFile
 from jobs.resources import Resources
 from jobs.words import BackendName
-from orchestrator.supervision.alterable import nice
+from orchestrator.supervision.alterable import SAY_TIME, nice
+from orchestrator.supervision.slicing import SlicePlan
 from slurm.backend import LiveAttempt, QueuedJob
 
 
@@ -30,6 +31,7 @@ def live_attempt(attempt: StoredAttempt) -> LiveAttempt:
         pid=attempt.pid,
         process_start=attempt.process_start,
         boot_id=attempt.boot_id,
+        pieces=attempt.pieces,
     )
 
 
@@ -39,17 +41,25 @@ def resources_of(job: StoredJob) -> Resources:
     return msgspec.structs.replace(wanted, memory_mb=job.memory_mb) if job.memory_mb else wanted
 
 
-def queued_job(job: StoredJob, avoid: frozenset[str], *, alone: bool, level: int = 0) -> QueuedJob:
+def queued_job(
+    job: StoredJob, avoid: frozenset[str], *, alone: bool, level: int = 0, plan: SlicePlan | None = None
+) -> QueuedJob:
     """A queued job as a backend is told of it; `alone`: it shares its GPU with no other job of ours.
 
-    `level`: the highest priority that waits in SLURM's queue.
+    `level`: the highest priority that waits in SLURM's queue; `plan`: of a job that is run in slices.
     """
     options = job.launching.options
     if job.launching.backend == BackendName.SLURM and (back := nice(options, job.priority, level)):
         options = {**options, "slurm": {**dict(options.get("slurm") or {}), "nice": back}}
+    resources, pieces = resources_of(job), 0
+    if plan is not None:
+        resources, pieces = msgspec.structs.replace(resources, minutes=plan.minutes), plan.pieces
+        own = {name: value for name, value in dict(options.get("slurm") or {}).items() if name not in SAY_TIME}
+        options = {**options, "slurm": own}
     return QueuedJob(
         job=job.id,
-        resources=resources_of(job),
+        resources=resources,
+        pieces=pieces,
         device=job.launching.device,
         checkpoints=kind_named(job.kind).checkpoints,
         options={**options, "jobs_per_gpu": 1} if alone else options,

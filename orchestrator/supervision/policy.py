@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from jobs.node.pieces import too_short
 from jobs.words import Cause, JobState
 from orchestrator.supervision.likeness import same_error
 
@@ -58,6 +59,8 @@ class Situation:
     retry_oom_factor: float = 0.0
     """0: an out_of_memory fails at once."""
     minutes: int = 0
+    sliced: bool = False
+    """Whether it was run in pieces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +141,14 @@ def decide(situation: Situation, policy: Policy | None = None) -> Decision:
     if len(situation.earlier) + 1 >= policy.overall:
         return _fail(cause, f"{policy.overall} endings without a result: given up", strike=strike)
     if cause is Cause.TIMEOUT:
+        if not advanced and situation.sliced:
+            return _fail(cause, failure.error or too_short())
         if not advanced:
             limit = f" ({situation.minutes} minutes)" if situation.minutes else ""
             return _fail(cause, f"no progress in a whole time limit{limit}: raise --time or checkpoint more often")
+        over = (failure.error or "all its pieces were used") if situation.sliced else "time limit reached"
         return Decision(
-            then=JobState.QUEUED, sentence="time limit reached: goes on from its checkpoint", cause=cause, strike=strike
+            then=JobState.QUEUED, sentence=f"{over}: goes on from its checkpoint", cause=cause, strike=strike
         )
     spent = spent_of(cause, situation)
     budget = policy.budgets[cause]

@@ -44,6 +44,7 @@ def intend(
                 token=submission.token,
                 backend=backend,
                 slot=submission.batch.slot,
+                pieces=submission.batch.jobs[0].pieces,
                 nice=nice(submission.batch.jobs[0].options, 0, 0),
                 tasks=tuple(DispatchedTask(t.job, t.attempt, t.generation) for t in submission.manifest.tasks),
                 at=at,
@@ -103,6 +104,7 @@ def _submission(
                 resume=job.resume,
                 rhythms=known.get(job.id, ()),
                 anew=sealing.begins_anew(connection, job),
+                pieces=item.pieces,
             )
         )
     manifest = Manifest(token=token, backend=backend, tasks=tuple(tasks), terms=tuple(terms), created_at=at)

@@ -59,7 +59,7 @@ def explain(detail: Detail, around: Surroundings) -> Explanation:
     return Explanation(
         job=detail.job.id,
         state=detail.job.state,
-        why=(*why, *rests, *around.odd),
+        why=(*why, *around.slices, *rests, *around.odd),
         evidence=evidence,
         history=tuple(_told(attempt, detail, around.now) for attempt in ended),
         next=following,

@@ -198,6 +198,7 @@ def _attempts(detail: Detail, now: datetime, width: int) -> list[Text]:
     rows: list[list[Cell]] = []
     for one in detail.attempts:
         where = f"{one.backend} {one.native_id or '(launch not confirmed)'}" + (f"_{one.position}" * (one.size > 1))
+        where += f", {one.pieces} pieces" * (one.pieces > 0)
         slot = f" {one.slot}" if one.slot else ""
         ended = duration((one.ended_at - one.created_at).total_seconds()) if one.ended_at else ""
         told = one.decision or one.reason or ("to be ended" if one.doomed and one.cause is Cause.CANCELLED else "")

@@ -38,6 +38,8 @@ class Surroundings:
     before: int = 0
     """Queued jobs that come first."""
     progress: Progress | None = None
+    slices: Sequence[str] = ()
+    """Of a live attempt in pieces: how they stand, a sentence each."""
     silent: str = ""
     """Since when the host that it runs on has been silent."""
     odd: Sequence[str] = ()

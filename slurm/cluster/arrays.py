@@ -10,6 +10,8 @@ import msgspec
 
 from slurm.backend import Batch, QueuedJob
 
+LEAST_PIECES = 2
+"""One piece alone would be no array to SLURM."""
 DEFAULT_MAX_ARRAY = 1001
 """MaxArraySize where slurm.conf says nothing (slurm.conf(5)); the largest index is one less."""
 
@@ -22,12 +24,26 @@ def request(job: QueuedJob) -> bytes:
 
 
 def group(queued: Sequence[QueuedJob], max_array: int = DEFAULT_MAX_ARRAY, room: int | None = None) -> list[Batch]:
-    """Jobs (in order of priority) as submissions of at most `max_array` tasks, `room` tasks in all."""
-    together: dict[bytes, list[QueuedJob]] = {}
-    for job in queued if room is None else queued[: max(room, 0)]:
-        together.setdefault(request(job), []).append(job)
+    """Jobs (in order of priority) as submissions of at most `max_array` tasks, `room` tasks in all.
+
+    A sliced job is an array of its own, of fewer pieces where there is not so much room, but never of less than two:
+    when they are used up, its next attempt has more.
+    """
     size = max(max_array, 1)
-    return [
+    left = sum(max(job.pieces, 1) for job in queued) if room is None else max(room, 0)
+    together: dict[bytes, list[QueuedJob]] = {}
+    sliced = []
+    for job in queued:
+        if left <= 0:
+            break
+        if job.pieces:
+            pieces = max(min(job.pieces, size, left), LEAST_PIECES)
+            sliced.append(Batch(jobs=(replace(job, pieces=pieces),)))
+            left -= pieces
+        else:
+            together.setdefault(request(job), []).append(job)
+            left -= 1
+    return sliced + [
         Batch(jobs=tuple(jobs[start : start + size]))
         for jobs in together.values()
         for start in range(0, len(jobs), size)

@@ -5,15 +5,13 @@ What it keeps in memory only saves questions: a new one takes over from the stor
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.files import now, tail, write_json
-from jobs.layout import Layout, restart_of
+from jobs.files import now, write_json
+from jobs.layout import Layout
 from jobs.resources import InQueue
 from jobs.words import BackendName
 from slurm.backend import (
@@ -27,13 +25,15 @@ from slurm.backend import (
     ObservationFailed,
     Phase,
     QueuedJob,
+    RowKey,
     Standing,
     Submission,
 )
-from slurm.cluster import arrays, inqueue, reasons, sacct, squeue, states
+from slurm.cluster import arrays, inqueue, pieces, sacct, squeue, states
 from slurm.cluster.changes import Changes, own_exclude_file
 from slurm.cluster.commands import CommandFailed, Commands, chunks
 from slurm.cluster.machines import Machines
+from slurm.cluster.observer import Observer
 from slurm.cluster.queue import Queue
 from slurm.cluster.requeues import Requeues
 from slurm.cluster.rows import Row
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 TOKEN = "orch-"
 """How the names of all submissions begin."""
 CLOCKS_DIFFER = timedelta(minutes=2)
-LOG_TAIL = 64 * 1024
-"""Bytes of a log in which the cause of an ending is looked for."""
 
 
 class SlurmBackend:
@@ -67,6 +65,7 @@ class SlurmBackend:
         self.settings = settings
         self.machines = Machines(self.commands)
         self.requeues = requeues or Requeues()
+        self.observer = Observer(layout, self.machines, self.requeues)
         self.changes = Changes(layout, self.commands, self.machines, self.requeues)
         self._limit = arrays.SubmitLimit()
         self._tasks = 0
@@ -76,7 +75,7 @@ class SlurmBackend:
 
     def plan(self, queued: Sequence[QueuedJob], live: Sequence[LiveAttempt], exclude: frozenset[str]) -> list[Batch]:
         """Arrays of jobs that ask for the same, as many as a submit limit that was met lets through."""
-        self._tasks = len(live)
+        self._tasks = sum(max(attempt.pieces, 1) for attempt in live)
         if not queued:
             return []
         return arrays.group(queued, self.machines.max_array(), self._limit.room(self._tasks, now()))
@@ -105,8 +104,8 @@ class SlurmBackend:
             begun = sbatch.begin(submission, exclude, self._launch_settings())
         except OSError as error:
             raise LaunchUncertain(f"the files of submission {submission.token} could not be written: {error}") from None
-        self._tasks += len(submission.batch.jobs)
-        return _Counted(begun, self, len(submission.batch.jobs), self._tasks)
+        self._tasks += submission.tasks
+        return _Counted(begun, self, submission.tasks, self._tasks)
 
     def answered(self, tasks: int, total: int, *, taken: bool) -> None:
         """The queue took `tasks` more, or refused them by a limit, `total` being there with them."""
@@ -146,27 +145,33 @@ class SlurmBackend:
         if not live:
             return {}
         queue = self._read_queue()
-        rows = {attempt.key: queue.row(attempt) for attempt in live}
-        for attempt in live:
-            row = rows[attempt.key]
+        units = {attempt.key: queue.pieces(attempt) for attempt in live}
+        rows = {one.row_key: queue.row(one) for some in units.values() for one in some}
+        for one in (one for some in units.values() for one in some):
+            row = rows[one.row_key]
             if row is not None and states.phase_of_row(row) is not Phase.ENDED:
-                self.requeues.note(attempt, row)
+                self.requeues.note(one, row)
         self.requeues.forget_all_but(rows.keys())
         node_states = self.machines.node_states(self.requeues.nodes())
-        records = self._records(live, rows)
+        records = self._records(live, units, rows)
+        known = None if records is None and self.machines.has_accounting() else records or Queue([])
         found: dict[AttemptKey, Observation] = {}
         for attempt in live:
-            row = rows[attempt.key]
+            if attempt.pieces:
+                told = self.observer.sliced(attempt, queue, node_states, known)
+                found.update({attempt.key: told} if told is not None else {})
+                continue
+            row = rows[attempt.row_key]
             if row is not None:
-                found[attempt.key] = self._in_queue(attempt, row, node_states, records)
-            elif records is not None or not self.machines.has_accounting():
-                found[attempt.key] = self._gone(attempt, records)
+                found[attempt.key] = self.observer.in_queue(attempt, row, node_states, records)
+            elif known is not None:
+                found[attempt.key] = self.observer.gone(attempt, known)
         return found
 
     def others(self, live: Sequence[LiveAttempt]) -> list[tuple[str, int, bool]]:
         """By the squeue of this cycle; asked anew where nothing lives."""
         queue = self._queue if live and self._queue is not None else self._read_queue()
-        known = {(attempt.token, attempt.index) for attempt in live}
+        known = {(attempt.token, index) for attempt in live for index in range(attempt.pieces) or (attempt.index,)}
         there = {
             (row.name, row.task or 0, phase is Phase.HELD)
             for row in queue.rows
@@ -181,69 +186,25 @@ class SlurmBackend:
             raise ObservationFailed(f"SLURM's queue could not be read: {error}") from None
         return self._queue
 
-    def _records(self, live: Sequence[LiveAttempt], rows: Mapping[AttemptKey, Row | None]) -> Queue | None:
+    def _records(
+        self,
+        live: Sequence[LiveAttempt],
+        units: Mapping[AttemptKey, Sequence[LiveAttempt]],
+        rows: Mapping[RowKey, Row | None],
+    ) -> Queue | None:
         """The records of those that need them; None where accounting cannot say."""
         wanted = set()
         for attempt in live:
-            row = rows[attempt.key]
-            if row is None:
+            mine = [(one, rows[one.row_key]) for one in units[attempt.key]]
+            if not any(row is not None and (not attempt.pieces or pieces.lives(row)) for _, row in mine):
                 wanted.update({attempt.native_id} - {None})
-            elif row.state == "CANCELLED" or self.requeues.open(attempt.key):
-                wanted.add(row.job)
+            elif any(row and (row.state == "CANCELLED" or self.requeues.open(one.row_key)) for one, row in mine):
+                wanted.update({row.job for _, row in mine if row is not None})
         ids = sorted((job for job in wanted if job), key=int)
         if not ids:
             return Queue([])
         found = self.machines.records(sacct.by_id(some) for some in chunks(ids))
         return None if found is None else Queue(found)
-
-    def _in_queue(
-        self, attempt: LiveAttempt, row: Row, node_states: Mapping[str, str], records: Queue | None
-    ) -> Observation:
-        phase = states.phase_of_row(row)
-        runs = None if records is None else records.runs(attempt)
-        if phase is Phase.ENDED:
-            if row.state == "CANCELLED" and runs and runs[-1].cancelled_by is not None:
-                row = replace(row, cancelled_by=runs[-1].cancelled_by)
-            return self._ended(attempt, row)
-        return Observation(
-            phase=phase,
-            node=next(iter(row.nodes), None),
-            nodes=row.several,
-            reason=reasons.of_phase(phase, row.reason),
-            restarts=row.restarts,
-            previous=self.requeues.explain(attempt.key, node_states, runs),
-        )
-
-    def _gone(self, attempt: LiveAttempt, records: Queue | None) -> Observation:
-        """An attempt that the queue does not know: what the records say of its newest run."""
-        runs = [] if records is None else records.runs(attempt)
-        if not runs:
-            return Observation(phase=Phase.ABSENT, evidence=("SLURM knows it neither in its queue nor in its records",))
-        last = runs[-1]
-        if states.phase_of_row(last) is Phase.ENDED:
-            return self._ended(attempt, replace(last, restarts=len(runs) - 1))
-        return Observation(phase=Phase.ABSENT, evidence=(f"{last.line()}; but it is not in the queue any more",))
-
-    def _ended(self, attempt: LiveAttempt, row: Row) -> Observation:
-        verdict = states.judge(row, self._printed(attempt, row) if row.state in ("FAILED", "COMPLETED") else "")
-        return Observation(
-            phase=Phase.ENDED,
-            node=self.machines.failed(row) if row.state == "NODE_FAIL" else next(iter(row.nodes), None),
-            nodes=row.several,
-            cause=verdict.cause,
-            evidence=verdict.evidence,
-            restarts=row.restarts,
-        )
-
-    def _printed(self, attempt: LiveAttempt, row: Row) -> str:
-        """The end of submitit's log, and of what this very run printed after it."""
-        text = _tail(self.layout.submission(attempt.token) / "submitit" / f"{row.id}_0_log.out")
-        runs: list[Path] = []
-        with contextlib.suppress(OSError):  # a folder that does not answer now: the record alone must do
-            runs = self.layout.executions(attempt.job, attempt.attempt)
-        for folder in [path for path in runs if restart_of(path.name) == (row.restarts or 0)][-1:]:
-            text += "\n" + _tail(folder / "stderr")
-        return text
 
     def pools(self) -> Pools:
         """The partitions with all their nodes, at most a minute old."""
@@ -291,8 +252,3 @@ class _Counted:
         if native is not None:
             self.backend.answered(self.tasks, self.total, taken=True)
         return native
-
-
-def _tail(path: Path) -> str:
-    """The end of a file; nothing where it is not there (yet)."""
-    return tail(path, LOG_TAIL).decode(errors="replace")

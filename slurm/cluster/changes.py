@@ -11,7 +11,7 @@ from pathlib import Path
 from jobs.files import read_json
 from jobs.layout import Layout
 from jobs.resources import InQueue
-from slurm.backend import AttemptKey, LiveAttempt, ObservationFailed, Phase
+from slurm.backend import LiveAttempt, ObservationFailed, Phase, RowKey
 from slurm.cluster import inqueue, states, updates
 from slurm.cluster.commands import CommandFailed, Commands, chunks
 from slurm.cluster.machines import Machines
@@ -38,7 +38,7 @@ class Changes:
         self.commands = commands
         self.machines = machines
         self.requeues = requeues
-        self._released: dict[AttemptKey, float] = {}
+        self._released: dict[RowKey, float] = {}
         self._avoided: tuple[frozenset[str], int] | None = None
 
     def cancel(self, queue: Queue, live: Sequence[LiveAttempt]) -> None:
@@ -52,9 +52,10 @@ class Changes:
             if states.phase_of_row(row) is not Phase.ENDED:
                 there[row.name, row.job].add(row.id)
         asked: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for attempt in live:
+        for attempt in (piece for one in live for piece in queue.pieces(one)):
             for row in queue.runs(attempt):
-                asked[row.name, row.job].add(row.id)
+                if not attempt.leaving or states.phase_of_row(row) in (Phase.PENDING, Phase.HELD):
+                    asked[row.name, row.job].add(row.id)
         ids: list[str] = []
         for key, tasks in asked.items():
             mine = tasks & there[key]
@@ -71,7 +72,8 @@ class Changes:
         """
         waiting = [
             (attempt, row)
-            for attempt in live
+            for one in live
+            for attempt in queue.pieces(one)
             if (row := queue.row(attempt)) and states.phase_of_row(row) in (Phase.PENDING, Phase.HELD)
         ]
         known = self.machines.known(exclude)
@@ -80,11 +82,11 @@ class Changes:
         soon = [
             row.id
             for attempt, row in waiting
-            if row.reason == "BeginTime" and (attempt.key in self.requeues.of_bad_nodes or attempt.node in known)
+            if row.reason == "BeginTime" and (attempt.row_key in self.requeues.of_bad_nodes or attempt.node in known)
         ]
         for some in chunks(soon):
             self._tell(["scontrol", "update", f"jobid={','.join(some)}", "StartTime=now"])
-        self._release([(attempt.key, row) for attempt, row in waiting])
+        self._release([(attempt.row_key, row) for attempt, row in waiting])
 
     def alter(self, wanted: Sequence[tuple[LiveAttempt, InQueue]]) -> None:
         """Change what waiting tasks ask for; whether SLURM did is to be looked at."""
@@ -112,7 +114,7 @@ class Changes:
         else:
             self.machines.forget_pools()  # perhaps a node is gone
 
-    def _release(self, waiting: Sequence[tuple[AttemptKey, Row]]) -> None:
+    def _release(self, waiting: Sequence[tuple[RowKey, Row]]) -> None:
         present = time.monotonic()
         held = {key: row.id for key, row in waiting if states.held_for_launch(row.reason)}
         ready = [key for key in held if present - self._released.get(key, -RELEASED_AGAIN_S) >= RELEASED_AGAIN_S]

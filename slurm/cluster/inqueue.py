@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from jobs.resources import InQueue
-from slurm.backend import AttemptKey, LiveAttempt, Standing
-from slurm.cluster.states import waits
+from slurm.backend import AttemptKey, LiveAttempt, Phase, Standing
+from slurm.cluster.states import phase_of, waits
 
 FIELDS = (
     "ArrayJobID", "ArrayTaskID", "State", "TimeLimit", "MinMemory", "NumCPUs", "cpus-per-task", "Nice", "Partition",
@@ -38,6 +38,7 @@ def parse(text: str) -> dict[tuple[str, str, int | None], Standing]:
         same = cpus.isdecimal() and cpus == per_task  # else the step would not get what was asked for
         found[name, job, int(task) if task.isdecimal() else None] = Standing(
             waits=waits(state.upper()),
+            over=phase_of(state.upper()) is Phase.ENDED,
             terms=InQueue(
                 minutes=_minutes(limit),
                 memory_mb=_megabytes(memory),
@@ -85,7 +86,7 @@ def calls(wanted: Sequence[tuple[LiveAttempt, InQueue]]) -> list[tuple[list[str]
     together: dict[tuple[str, ...], list[str]] = {}
     for attempt, change in wanted:
         if attempt.native_id is not None:
-            task = attempt.native_id if attempt.size == 1 else f"{attempt.native_id}_{attempt.index}"
+            task = attempt.native_id if attempt.task is None else f"{attempt.native_id}_{attempt.task}"
             together.setdefault(tuple(words(change)), []).append(task)
     return [(ids, list(told)) for told, ids in together.items() if told]
 
@@ -96,7 +97,8 @@ def of_attempts(
     """Those rows that are of these attempts: by the token together with the id."""
     found = {}
     for attempt in live:
-        row = rows.get((attempt.token, attempt.native_id or "", attempt.index if attempt.size > 1 else None))
-        if row is not None:
-            found[attempt.key] = row
+        tasks = range(attempt.pieces) if attempt.pieces else (attempt.task,)
+        mine = [rows[row] for task in tasks if (row := (attempt.token, attempt.native_id or "", task)) in rows]
+        if mine:  # of pieces the one that runs, before one that waits, before one that is over
+            found[attempt.key] = min(mine, key=lambda row: (row.over, row.waits))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 
 from slurm.backend import LiveAttempt, Phase
 from slurm.cluster.rows import Row
@@ -24,11 +25,19 @@ class Queue:
 
         Tasks of an array that were cancelled while they waited have one row together, without an index.
         """
-        index = attempt.index if attempt.size > 1 else None
-        mine = self._matching(attempt, index)
-        if not mine and attempt.size > 1:
+        mine = self._matching(attempt, attempt.task)
+        if not mine and attempt.task is not None:
             mine = [row for row in self._matching(attempt, None) if row.state == "CANCELLED"]
         return mine
+
+    def pieces(self, attempt: LiveAttempt) -> list[LiveAttempt]:
+        """The tasks of a sliced attempt that are here, each as an attempt of its own that has run nowhere yet; of any
+        other attempt itself."""
+        if not attempt.pieces:
+            return [attempt]
+        alone = replace(attempt, running=False, node=None)
+        found = (replace(alone, piece=piece) for piece in range(attempt.pieces))
+        return [one for one in found if self.runs(one)]
 
     def row(self, attempt: LiveAttempt) -> Row | None:
         """The row that counts: one that lives before one that ended, else the newest."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from jobs.words import Cause
 from slurm import causes, pools
-from slurm.backend import AttemptKey, LiveAttempt, Observation, Phase
+from slurm.backend import LiveAttempt, Observation, Phase, RowKey
 from slurm.cluster.hostlist import expand
 from slurm.cluster.rows import Row
 from slurm.cluster.states import held_for_launch, judge, phase_of_row
@@ -39,16 +39,16 @@ class Requeues:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._ran_on: dict[AttemptKey, str] = {}
-        self._open: dict[AttemptKey, _Open] = {}
-        self._told: dict[AttemptKey, int] = {}
-        self.of_bad_nodes: set[AttemptKey] = set()
+        self._ran_on: dict[RowKey, str] = {}
+        self._open: dict[RowKey, _Open] = {}
+        self._told: dict[RowKey, int] = {}
+        self.of_bad_nodes: set[RowKey] = set()
         """Requeued since their node failed, and not yet running again."""
         self.seen = 0
 
     def note(self, attempt: LiveAttempt, row: Row) -> None:
         """See that an attempt which ran waits again, or runs on another node."""
-        key, phase = attempt.key, phase_of_row(row)
+        key, phase = attempt.row_key, phase_of_row(row)
         before = self._ran_on.get(key) or attempt.node
         waits = phase in (Phase.PENDING, Phase.HELD) and (attempt.running or key in self._ran_on)
         elsewhere = row.node not in ("", before) and before not in row.nodes
@@ -62,7 +62,11 @@ class Requeues:
             self._ran_on[key] = row.node
             self.of_bad_nodes.discard(key)
 
-    def open(self, key: AttemptKey) -> bool:
+    def lost(self, attempt: LiveAttempt) -> bool:
+        """Whether a task whose end the queue shows was seen on its node before; told once."""
+        return self._ran_on.pop(attempt.row_key, None) is not None
+
+    def open(self, key: RowKey) -> bool:
         """Whether its cause is still looked for."""
         return key in self._open
 
@@ -70,9 +74,7 @@ class Requeues:
         """Nodes on which requeued executions ran before."""
         return frozenset(node for item in self._open.values() for node in item.nodes)
 
-    def explain(
-        self, key: AttemptKey, node_states: Mapping[str, str], runs: Sequence[Row] | None
-    ) -> Observation | None:
+    def explain(self, key: RowKey, node_states: Mapping[str, str], runs: Sequence[Row] | None) -> Observation | None:
         """How the execution before the requeue ended, once that is known.
 
         `runs` are the records of the attempt, oldest first; None where accounting cannot say (it is off, or silent).
@@ -112,7 +114,7 @@ class Requeues:
             evidence=verdict.evidence,
         )
 
-    def forget_all_but(self, keys: Collection[AttemptKey]) -> None:
+    def forget_all_but(self, keys: Collection[RowKey]) -> None:
         """Attempts that have ended."""
         self._ran_on = {key: node for key, node in self._ran_on.items() if key in keys}
         self._open = {key: item for key, item in self._open.items() if key in keys}

@@ -106,7 +106,7 @@ def parameters(submission: Submission, exclude: frozenset[str], settings: Launch
     delay = int(job.options.get("signal_delay_seconds", settings.signal_delay_s))
     asked["signal_delay_s"] = max(1, min(delay, limit // 6))
     asked["wckey"] = None  # submitit's own default is refused where workload keys are checked
-    asked["array_parallelism"] = len(submission.batch.jobs)
+    asked["array_parallelism"] = 1 if job.pieces else submission.tasks
     asked["stderr_to_stdout"] = True
     on_gpus = bool(job.resources.gpus) or options.asks_gpus(free)
     asked["setup"] = setup_lines(folder_of(submission.folder), job.options.get("setup") or (), on_gpus=on_gpus)
@@ -267,8 +267,8 @@ class Sbatch:
 def script(submission: Submission, exclude: frozenset[str], settings: LaunchSettings) -> str:
     """The text of the sbatch script, as submitit writes it."""
     executor = _executor(submission, exclude, settings)
-    if len(submission.batch.jobs) > 1:
-        executor.parameters["map_count"] = len(submission.batch.jobs)
+    if submission.tasks > 1:
+        executor.parameters["map_count"] = submission.tasks
     return str(executor._make_submission_file_text(executor._submitit_command_str, ""))
 
 
@@ -280,4 +280,4 @@ def _executor(submission: Submission, exclude: frozenset[str], settings: LaunchS
 
 def begin(submission: Submission, exclude: frozenset[str], settings: LaunchSettings) -> Launch:
     """One sbatch, after `ensure_pickle`. Raises LaunchRefused where its options make no sense."""
-    return _executor(submission, exclude, settings).begin(len(submission.batch.jobs))
+    return _executor(submission, exclude, settings).begin(submission.tasks)

@@ -93,10 +93,17 @@ class Task:
     asked: dict[str, str] = field(default_factory=dict)
     """What scontrol calls the rest of its request."""
     runs: list[Run] = field(default_factory=list)
+    alone: bool = False
+    """No other task of its array runs beside it (--array=0-9%1)."""
 
     @property
     def id(self) -> str:
         return str(self.job) if self.index is None else f"{self.job}_{self.index}"
+
+    @property
+    def place(self) -> int:
+        """The position of its attempt in its submission."""
+        return 0 if self.alone else self.index or 0
 
     @property
     def live(self) -> bool:
@@ -118,6 +125,9 @@ class Cluster:
         self.requeue_delay = 10.0
         self.remembers = 300.0
         """MinJobAge: seconds for which squeue shows ended jobs."""
+        self.max_array = 4
+        self.orderly = True
+        """False: the controller has lost count of which arrays run a task at a time only (`%1`)."""
         self.ids: Iterator[int] = itertools.count(1)
         self._kicked = False
 
@@ -137,11 +147,13 @@ class Cluster:
         layout: Layout,
         ledger: Ledger,
         asked: Mapping[str, str],
+        *,
+        alone: bool = False,
     ) -> int:
         """What sbatch brings about, for the store of that layout."""
         job = next(self.ids)
         for index in range(count) if count > 1 else [None]:
-            task = Task(job, index, name, submission, limit, exclude, layout, ledger, asked=dict(asked))
+            task = Task(job, index, name, submission, limit, exclude, layout, ledger, asked=dict(asked), alone=alone)
             if index is None:
                 self._record(task, "PENDING", new=True)
             self.tasks.append(task)
@@ -163,6 +175,9 @@ class Cluster:
         for task in self.tasks:
             if not self._waits(task) or task.begin > self.clock.seconds:
                 continue
+            if task.alone and self.orderly and self._sibling_runs(task):
+                task.reason = "JobArrayTaskLimit"
+                continue
             allowed = [node for node in self.nodes.values() if node.usable and node.name not in task.exclude]
             free = [node for node in allowed if self._running_on(node.name) < PLACES]
             if free:
@@ -171,6 +186,18 @@ class Cluster:
                 task.reason = "Resources" if allowed else "ReqNodeNotAvail"
         if later:
             self.kick(min(later) - self.clock.seconds + 0.1)
+
+    def _sibling_runs(self, task: Task) -> bool:
+        """Whether one of its array has a node; the controller counts those that it knows."""
+        return any(
+            other.job == task.job
+            and other.name == task.name
+            and other.ended is None
+            and other.in_queue
+            and other.state in ("RUNNING", "COMPLETING")
+            for other in self.tasks
+            if other is not task
+        )
 
     @staticmethod
     def _waits(task: Task) -> bool:

@@ -150,7 +150,7 @@ class SimulatedCommands(Commands):
 
     def _scontrol(self, arguments: list[str]) -> Reply:
         if arguments[1] == "show":
-            return Reply(0, "MaxArraySize            = 4\n", "")
+            return Reply(0, f"MaxArraySize            = {self.cluster.max_array}\n", "")
         if arguments[1] == "release":
             for task in self._named(arguments[2].split(",")):
                 if task.state == "PENDING" and "held" in task.reason.lower():
@@ -254,7 +254,17 @@ class Sbatch:
         said = (f"{wanted.memory_mb}M", wanted.cpus, wanted.cpus, slurm.get("nice", 0), slurm.get("partition", "main"))
         asked = {word: str(value) for word, value in zip(ASKED, said, strict=True)}
         return str(
-            self.cluster.submit(submission.token, folder, len(jobs), limit, exclude, self.layout, self.ledger, asked)
+            self.cluster.submit(
+                submission.token,
+                folder,
+                submission.tasks,
+                limit,
+                exclude,
+                self.layout,
+                self.ledger,
+                asked,
+                alone=jobs[0].pieces > 0,
+            )
         )
 
 

@@ -194,6 +194,13 @@ class Faults:
                 task.restarts -= 1
         return f"controller down for {seconds:.0f} s"
 
+    def disorderly(self) -> str:
+        """A controller that was restarted starts pieces beside each other, for a while."""
+        self.cluster.orderly = False
+        self.clock.after(self.random.uniform(30.0, 300.0), lambda: setattr(self.cluster, "orderly", True))
+        self.cluster.kick()
+        return "the controller starts tasks of an array beside each other"
+
     def end_forgotten(self) -> str:
         """A controller that was killed: a job that was over begins again."""
         over = [task for task in self.cluster.tasks if task.ended is not None and task.runs]
@@ -262,6 +269,7 @@ class Faults:
         weather, cluster = self.weather, self.cluster
         off = weather.accounting == "off"
         vars(weather).update(vars(Weather(accounting="off" if off else "on")))
+        cluster.orderly = True
         cluster.down_until, cluster.record_lag, cluster.folder.lag = 0.0, 1.0, 0.0
         for node in cluster.nodes.values():
             node.trouble = ""

@@ -226,7 +226,7 @@ class Flocks:
             for token, position, job in rows(connection, "SELECT token, position, job_id FROM attempt")
         }
         for task in self.world.cluster.tasks:
-            mine = own.get((task.name, task.index or 0))
+            mine = own.get((task.name, task.place))
             if mine is not None and task.live and not task.again and not self.layout.given_up(task.name).exists():
                 there.add(mine)
         most = max(self._mosts)

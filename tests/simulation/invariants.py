@@ -43,7 +43,7 @@ def essence(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
         "needs": "SELECT job_id, needs_id FROM job_dependency ORDER BY 1, 2",
         "attempts": f"SELECT job_id, number, generation, token, position, {live.format('attempt')}, cause, decision, "
         "ended_at FROM attempt ORDER BY 1, 2",
-        "submissions": "SELECT token, backend, size, slot, created_at FROM submission ORDER BY 1",
+        "submissions": "SELECT token, backend, size, pieces, slot, created_at FROM submission ORDER BY 1",
         "results": "SELECT r.job_id, r.generation, r.metrics, r.flags, r.accepted_at, e.name FROM result r "
         "LEFT JOIN execution e ON e.id = r.execution_id ORDER BY 1",
         "earlier results": "SELECT r.job_id, r.generation, r.metrics, r.flags, r.accepted_at, r.superseded_at, e.name "
@@ -168,7 +168,7 @@ class Invariants:
             folder = self.layout.attempt(job, number)
             if any(path.parent == folder for path in self.ledger.outcomes):
                 continue
-            tasks = [task for task in cluster.tasks if task.name == token and (task.index or 0) == position]
+            tasks = [t for t in cluster.tasks if (t.name, t.place) == (token, position)]
             living = [task.id for task in tasks if task.live]
             require(not living, f"job {job} is given up ({cause}: {decision}), and SLURM has {living}")
             hearts = [worker for worker in cluster.workers if worker.alive and worker.path is not None]
@@ -187,10 +187,10 @@ class Invariants:
             if (
                 task.live
                 and not task.again
-                and (task.name, task.index or 0) in own
+                and (task.name, task.place) in own
                 and not self.layout.given_up(task.name).exists()
             ):
-                seen.setdefault(own[task.name, task.index or 0], set()).add(task.name)
+                seen.setdefault(own[task.name, task.place], set()).add(task.name)
         twice = {job: sorted(names) for job, names in seen.items() if len(names) > 1}
         require(not twice, f"two attempts of one job at once: {twice}")
 

@@ -23,6 +23,7 @@ from jobs.words import JobState
 from orchestrator.settings import Settings
 from orchestrator.submitting import changing
 from orchestrator.submitting.changing import Again, Selection
+from orchestrator.supervision.slicing import OPTION
 from orchestrator.tables import generic
 from tests.helpers.story import tells
 from tests.simulation.invariants import require, rows
@@ -132,11 +133,12 @@ class Minds:
         wanted = {job: priority for job, priority in self.priority.items() if priority}
         require(ranks == wanted, f"priorities are {ranks}, and {wanted} were set")
         texts = rows(connection, "SELECT j.id, l.text FROM job j JOIN launch l ON l.id = j.launch_id")
-        minutes = {job: msgspec.json.decode(text, type=Launching).resources.minutes for job, text in texts}
+        launched = {job: msgspec.json.decode(text, type=Launching) for job, text in texts}
+        minutes = {job: launching.resources.minutes for job, launching in launched.items()}
         changed = {job: found for job, found in minutes.items() if found != self.minutes.get(job, found)}
         require(not changed, f"time limits are {changed}, and {self.minutes} were set")
         self._earlier(connection)
-        self._sent(connection, minutes)
+        self._sent(connection, minutes, {job: one.options.get(OPTION, 0) for job, one in launched.items()})
 
     def _earlier(self, connection: Connection) -> None:
         """A result that was set aside is superseded for good, and never the counted one."""
@@ -151,7 +153,7 @@ class Minds:
         )
         require(not old, f"results of an earlier generation count: jobs {old}")
 
-    def _sent(self, connection: Connection, minutes: dict[int, int]) -> None:
+    def _sent(self, connection: Connection, minutes: dict[int, int], slices: dict[int, int]) -> None:
         """What waits in the machines' queue was sent under the terms that hold now."""
         waiting = rows(
             connection,
@@ -159,17 +161,18 @@ class Minds:
             "FROM attempt a JOIN job j ON j.id = a.job_id WHERE a.state = 'submitted' "
             "AND NOT EXISTS (SELECT 1 FROM execution WHERE attempt_id = a.id)",
         )
-        limits = {(task.name, task.index or 0): task.limit for task in self.world.cluster.tasks if task.live}
+        limits = {(task.name, task.place): task.limit for task in self.world.cluster.tasks if task.live}
         for job, token, position, generation, settled, current in waiting:
             require(generation == current, f"job {job} was sent as generation {generation}")
             manifest = read_json(self.layout.manifest(token), Manifest)
             require(manifest is not None, f"job {job} was sent without a manifest")
             if manifest is not None and settled:
+                wanted = slices[job] if manifest.tasks[position].pieces else minutes[job]
                 sent = as_it_stands(self.layout, token, manifest.tasks[position]).resources.minutes
                 limit = limits.get((token, position), sent * 60.0)
                 require(
-                    sent * 60.0 == limit == minutes[job] * 60.0,
-                    f"job {job} is to have {minutes[job]} minutes: its worker is told {sent}, SLURM has {limit} s",
+                    sent * 60.0 == limit == wanted * 60.0,
+                    f"job {job} is to have {wanted} minutes: its worker is told {sent}, SLURM has {limit} s",
                 )
 
     @tells

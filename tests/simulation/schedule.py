@@ -76,6 +76,7 @@ def _play(world: World, steps: int) -> None:
     ids: list[int] = []
     if random.random() < 0.2:
         world.weather.accounting = "off"
+    world.cluster.max_array = random.choice((4, 4, 12))
     if random.random() < 0.3:
         for node in world.cluster.nodes.values():
             node.skew = random.uniform(-100.0, 100.0)
@@ -120,7 +121,9 @@ def _submit(world: World, ids: list[int]) -> int:
     random = world.random
     nature = draw_nature(world)
     needs = tuple(random.sample(ids, 1)) if ids and random.random() < 0.25 else ()
-    job = world.submit(nature, minutes=random.choice((3, 10, 10)), needs=needs, tolerant=random.random() < 0.3)
+    minutes, tolerant = random.choice((3, 10, 10)), random.random() < 0.3
+    slices = random.choice((None, None, 2, 3)) if minutes > 3 else None
+    job = world.submit(nature, minutes=minutes, needs=needs, tolerant=tolerant, slices=slices)
     if random.random() < 0.1:
         draw_spawn(world, job)
     return job

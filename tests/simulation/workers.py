@@ -13,8 +13,9 @@ import msgspec
 from jobs.files import read_json
 from jobs.layout import Layout
 from jobs.metrics import RULE
-from jobs.node import progress
+from jobs.node import pieces, progress
 from jobs.node.checkpoints import CheckpointRecord, Checkpoints
+from jobs.node.endings import CommandFailed
 from jobs.node.recorder import earlier_checkpoints
 from jobs.node.stopping import Heartbeat, Stop, StopReason
 from jobs.node.terms import as_it_stands
@@ -68,6 +69,8 @@ class Ledger:
     outcomes: dict[Path, Outcome] = field(default_factory=dict)
     lines: dict[Path, list[MetricLine]] = field(default_factory=dict)
     executions: int = 0
+    needless: int = 0
+    """Pieces that found nothing left to do."""
     given_up: int = 0
     """Tasks that started after their submission had been given up."""
     wrong: list[str] = field(default_factory=list)
@@ -187,7 +190,16 @@ class Worker:
             self.ledger.given_up += 1
             self._end(0)
             return
-        self.task = task = manifest.tasks[self.index]
+        sliced = manifest.tasks[0].pieces > 0
+        self.task = task = manifest.tasks[0 if sliced else self.index]
+        if sliced:
+            if pieces.needless(self.layout, task) is not None:
+                if not self._is_needless():
+                    self.ledger.wrong.append(f"piece {self.slurm_job} of job {task.job} ended, and nobody goes on")
+                self.ledger.needless += 1
+                self._exit_soon()
+                return
+            self.restart = pieces.turn(self.layout, task)
         self.nature = self.ledger.natures.get(task.job, SPAWNED)
         name = f"e{self.restart}-{self.random.randbytes(3).hex()}"
         self.path = self.layout.attempt(task.job, task.attempt) / name
@@ -196,7 +208,7 @@ class Worker:
             attempt=task.attempt,
             generation=task.generation,
             token=manifest.token,
-            index=self.index,
+            index=0 if sliced else self.index,
             restart=self.restart,
             node=self.node,
             host=self.node,
@@ -219,8 +231,28 @@ class Worker:
         else:
             self._after(load, self._load)
 
+    def _is_needless(self) -> bool:
+        """Whether a piece may end at once, by what really happened."""
+        task = self.task
+        for path, started in self.ledger.started.items():
+            said = self.ledger.outcomes.get(path)
+            ending = said.ending if said is not None else "interrupted"
+            if started.job == task.job and (
+                started.attempt > task.attempt
+                or (started.attempt == task.attempt and ending != "interrupted")
+                or (started.generation >= task.generation and ending == "success")
+            ):
+                return True
+        return False
+
     def _load(self) -> None:
         assert self.path is not None
+        if self.task.pieces:
+            try:
+                pieces.check_progress(self.layout, self.task, self.path)
+            except CommandFailed as error:
+                self._fail(error.cause, str(error))
+                return
         earlier = earlier_checkpoints(self.layout, self.task, self.path)
         if self.nature.program:
             self._inherit([path.parent for path in earlier])
@@ -311,7 +343,7 @@ class Worker:
             if cause is Cause.TIMEOUT and self.step <= self.resumed and elapsed >= limit * 0.25:
                 self._fail(Cause.TIMEOUT, "no progress in a whole time limit")
                 return
-            requeue = True
+            requeue = not self.task.pieces
         elif reason is StopReason.TERMINATED:
             cause = Cause.PREEMPTED
         outcome = self._outcome("interrupted", cause)
@@ -343,6 +375,7 @@ class Worker:
             cause=cause,
             epoch=getattr(self, "epoch", -1),
             checkpoint_step=getattr(self, "step", -1),
+            wall_seconds=self.clock.seconds - self.began,
             at=self._now(),
         )
 

@@ -13,16 +13,20 @@ import msgspec
 from db import creation, lease
 from db.creation import Wanted
 from db.launching import Launching, Template
+from db.sealing import named_of
+from db.seals import VERIFIED, Seal
 from db.store import LeaseLost, Store
 from jobs.errors import BadInput, StoreError
 from jobs.kind import kind_named
 from jobs.layout import Layout
+from jobs.records import Code
 from jobs.resources import Resources
 from jobs.words import BackendName
 from orchestrator.settings import Settings
 from orchestrator.submitting import changing
 from orchestrator.submitting.changing import Again, Selection
 from orchestrator.supervision.cycle import Cycle
+from orchestrator.supervision.slicing import OPTION
 from orchestrator.supervision.supervisor import Supervisor
 from orchestrator.upkeep.rebuilding import rebuild_all
 from slurm.backend import Launch, Submission
@@ -40,6 +44,8 @@ from tests.simulation.patches import simulated
 from tests.simulation.tripwire import Crash, Trap, Tripwire
 from tests.simulation.workers import Ledger, Nature
 
+SEALED = "5ea1ed" * 10
+"""The code of programs that hold the seal."""
 MOST_CALM_CYCLES = 250
 MOST_MENDINGS = 40
 
@@ -126,8 +132,16 @@ class World:
 
     # ---- the user
 
-    def submit(self, nature: Nature, *, minutes: int = 10, needs: tuple[int, ...] = (), tolerant: bool = False) -> int:
-        """One job of that nature."""
+    def submit(
+        self,
+        nature: Nature,
+        *,
+        minutes: int = 10,
+        needs: tuple[int, ...] = (),
+        tolerant: bool = False,
+        slices: int | None = None,
+    ) -> int:
+        """One job of that nature; `slices`: minutes of the pieces in which it is run, its program having the seal."""
         self.flocks.look()
         seed = self.next_seed()
         kind = kind_named("command")
@@ -137,18 +151,31 @@ class World:
             kind_version=kind.version,
             preset="demo",
             config=msgspec.to_builtins(config),
-            launching=Launching(backend="slurm", resources=Resources(minutes=minutes)),
+            launching=Launching(
+                backend="slurm",
+                resources=Resources(minutes=minutes),
+                options={OPTION: slices} if slices else {},
+                code=Code(snapshot=SEALED) if slices else None,
+            ),
         )
         (key,) = kind.keys(config, [seed])
         wanted = Wanted(template=0, seed=seed, key=key, needs=needs, tolerant=tolerant)
         with self.user.write() as writer:
+            if slices:
+                named = named_of(msgspec.to_builtins(template.launching), kind.name, template.config)
+                assert named is not None
+                code, program, arguments = named
+                at = self.clock.now()
+                seal = Seal(code=code, program=program, arguments=arguments, verdict=VERIFIED[0], at=at)
+                writer.decide([seal])
             (job,) = creation.ensure(writer, "default", [template], [wanted], self.clock.now()).ids
             self.ledger.natures[job] = nature
         self.invariants.submitted.add(job)
         self.minds.minutes[job] = minutes
         self.ledger.needs[job] = () if tolerant else needs
         behind = f" behind {needs}" if needs else ""
-        self.tell(f"user: job {job}{behind}, {minutes} minutes, {nature}")
+        cut = f" in slices of {slices}" if slices else ""
+        self.tell(f"user: job {job}{behind}, {minutes} minutes{cut}, {nature}")
         return job
 
     def next_seed(self) -> int:

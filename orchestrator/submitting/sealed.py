@@ -1,0 +1,51 @@
+"""Slices are for programs that hold the seal: others would be cut off again and again, and be wrong afterwards."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from db import jobs, sealing
+from db.jobs import StoredJob
+from jobs.errors import BadInput
+from jobs.words import BackendName
+from orchestrator.submitting.planning import Launch
+from orchestrator.supervision.sliced import holds_seal, plan_of
+from orchestrator.supervision.slicing import OPTION
+
+
+def check(connection: Connection, found: Iterable[StoredJob]) -> None:
+    """Raise BadInput for one that is to be run in slices and must not be."""
+    for job in found:
+        if not job.launching.options.get(OPTION):
+            continue
+        if job.launching.backend != BackendName.SLURM:
+            raise BadInput(f"job {job.id} runs on this host: --slices is for SLURM, whose queue has holes to fill")
+        if not holds_seal(connection, job):
+            known = sealing.known_of(connection, job)
+            why = f"was found '{known.seal.verdict}'" if known is not None else "was not rehearsed with this code"
+            words = shlex.join(job.config["argv"]) if job.kind == "command" else job.kind
+            how = f"orch rehearse {'-- ' if job.kind == 'command' else ''}{words}"
+            raise BadInput(f"--slices is for programs that are right after resuming, and this one {why}: run '{how}'")
+
+
+def admit(connection: Connection, launch: Launch, new: Sequence[int], *, dry_run: bool) -> list[str]:
+    """Check the jobs of these ids, and say in which pieces the first of them is to be run. Raises BadInput."""
+    if not launch.options.get(OPTION) or not new:
+        return []
+    cut = jobs.get_many(connection, new)
+    if dry_run and cut[0].launching.code is None and cut[0].kind == "command":
+        return ["--slices: refused where the program does not hold the seal; a dry run keeps no code, and cannot tell"]
+    check(connection, cut)
+    found = plan_of(connection, cut[0])
+    if found is None:
+        return [f"--slices: without effect, since {cut[0].launching.resources.minutes} minutes are one piece"]
+    return [f"in slices of {found.minutes} min ({found.why}): at most {found.pieces} pieces for each job"]
+
+
+def taken_out(options: dict[str, Any]) -> tuple[str, ...]:
+    """Take slices out of the options of jobs that run on this host; what was taken, for the note that says so."""
+    return (OPTION,) if options.pop(OPTION, 0) else ()
