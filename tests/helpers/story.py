@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from sqlalchemy import create_engine
 
 from db import story
+from db.shares import gpu_parts
 from jobs.errors import OrchError
 from jobs.layout import Layout
 from orchestrator.views.story import lines
@@ -25,7 +27,7 @@ def stories(layout: Layout, sentence: str) -> str:
     """The stories of the jobs that a sentence names ('job 3', 'jobs [3, 4]'), else of the first ones."""
     parts = re.findall(r"jobs? [\[{(]*([\d, ]+)", sentence)
     named = [int(number) for part in parts for number in re.findall(r"\d+", part)]
-    engine = create_engine(f"sqlite:///file:{layout.database}?mode=ro&uri=true")
+    engine = create_engine("sqlite://", creator=lambda: _reading(layout))
     try:
         with engine.connect() as connection:
             every = connection.exec_driver_sql("SELECT id FROM job ORDER BY id LIMIT ?", (MOST,)).scalars().all()
@@ -36,6 +38,12 @@ def stories(layout: Layout, sentence: str) -> str:
             return "\n".join(told)
     finally:
         engine.dispose()
+
+
+def _reading(layout: Layout) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"file:{layout.database}?mode=ro", uri=True)
+    connection.create_function("gpu_parts", 1, gpu_parts, deterministic=True)
+    return connection
 
 
 @contextlib.contextmanager

@@ -79,8 +79,7 @@ def simulated(
 
     def fsync(handle: int) -> None:
         point("fsync")
-        if tripwire.active:
-            tripwire.disk.synced(handle)
+        tripwire.disk.synced(handle, by_it=tripwire.active)
 
     def slow_replace(source: Any, target: Any, **more: Any) -> None:
         point("replace")

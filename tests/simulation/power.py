@@ -36,11 +36,12 @@ class Disk:
         self._safe: set[int] = set()
         """Inodes whose content was fsynced before they got their name."""
 
-    def synced(self, handle: int) -> None:
-        """An fsync of a file or of a folder."""
+    def synced(self, handle: int, *, by_it: bool) -> None:
+        """An fsync of a file or of a folder; of a folder by whomever, so what a user's command makes durable is."""
         state = os.fstat(handle)
         if not stat.S_ISDIR(state.st_mode):
-            self._safe.add(state.st_ino)
+            if by_it:
+                self._safe.add(state.st_ino)
             return
         folder = Path(os.readlink(f"/proc/self/fd/{handle}"))  # noqa: PTH115 (no path of ours)
         for one in self._renamed:

@@ -21,12 +21,12 @@ def written(disk: Disk, path: Path, data: bytes, *, content: bool, name: bool) -
     with temporary.open("wb") as handle:
         handle.write(data)
         if content:
-            disk.synced(handle.fileno())
+            disk.synced(handle.fileno(), by_it=True)
     disk.renaming(temporary, path)
     temporary.replace(path)
     if name:
         folder = os.open(path.parent, os.O_RDONLY)
-        disk.synced(folder)
+        disk.synced(folder, by_it=False)
         os.close(folder)
 
 
