@@ -168,11 +168,12 @@ def test_an_archive_of_an_earlier_schema_is_brought_up_to_date(archive: Path, tm
     def older(found: dict[str, bytes]) -> None:
         found["archive.json"] = found["archive.json"].replace(VERSION.encode(), b"0013")
         del found["database/rule.jsonl"]
-        lines = [json.loads(line) for line in found["database/execution.jsonl"].splitlines()]
-        at = lines[0].index("usage")
-        for line in lines:
-            del line[at]
-        found["database/execution.jsonl"] = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+        for table, column in (("execution", "usage"), ("submission", "pieces")):  # what later ones added
+            lines = [json.loads(line) for line in found[f"database/{table}.jsonl"].splitlines()]
+            at = lines[0].index(column)
+            for line in lines:
+                del line[at]
+            found[f"database/{table}.jsonl"] = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
 
     opened = reading.open_archive(rewritten(archive, tmp_path / "old.zip", older))
     place = opened.store.root

@@ -26,7 +26,7 @@ kept = os.environ["ORCH_CHECKPOINT_DIR"]
 while time.process_time() < 0.4: sum(range(1000))
 open(os.path.join(kept, "state"), "w").write("1")
 held = bytearray(100 * 2**20)
-time.sleep(1.5)
+time.sleep(4)
 {RESULT}
 """
 
@@ -50,7 +50,7 @@ def test_an_execution_tells_its_cpu_time_its_memory_and_when_its_checkpoint_was(
 
 
 def test_one_that_is_killed_has_told_how_far_it_was(node: Node) -> None:
-    node.job(python(BURNS.replace("time.sleep(1.5)", "time.sleep(600)")))
+    node.job(python(BURNS.replace("time.sleep(4)", "time.sleep(600)")))
     worker = node.start(node.submission())
     folder = node.execution()
     until(lambda: (file := told(folder)) is not None and file.usage.saved_step == 1, "a checkpoint in the file")

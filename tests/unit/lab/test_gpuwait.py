@@ -12,6 +12,7 @@ from slurm.local.gpulocks import GpuLocks
 from slurm.local.gpus import GpuProcess, GpuUse, Physical
 from slurm.local.host import Host
 from slurm.local.slots import Device, Share
+from tests.helpers.cli import until
 
 UUID = "GPU-11111111-1111-1111-1111-111111111111"
 
@@ -50,6 +51,7 @@ def test_a_free_gpu_is_held_for_as_long_as_the_script_lives(tmp_path: Path) -> N
 def test_a_gpu_that_others_compute_on_is_not_taken_and_nothing_is_held(tmp_path: Path) -> None:
     stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
     try:
+        until(lambda: Path(f"/proc/{stranger.pid}/cmdline").read_bytes(), "its words, which exec sets late")
         driver = Driver((GpuProcess(stranger.pid, 9000.0),))
         found = gpuwait.take(a_host(tmp_path, driver), "orch-1", os.getpid())
         assert f"pid {stranger.pid}: sleep 60" in found
