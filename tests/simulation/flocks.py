@@ -182,12 +182,13 @@ class Flocks:
         if all(found.get(job) == canary for job in waiting):
             return
         state, generation, dropped = self._state(canary)
-        if state == "cancelled" or (state == "failed" and dropped):  # by an administrator, or by a person here
+        why = self._told(connection, canary, generation)
+        over = state == "cancelled" or (state == "failed" and dropped)  # by an administrator, or by a person here
+        if over and not (why and waiting.isdisjoint(found)):  # else it had told enough before
             self._hand_on(canary)
             return
-        halted = state == "failed" and self.failed.get(canary) == generation
+        halted = not over and state == "failed" and self.failed.get(canary) == generation
         require(not halted, f"canary job {canary} has failed, and jobs {sorted(waiting)} do not wait for it")
-        why = self._told(connection, canary, generation)
         require(bool(why), f"jobs {sorted(waiting)} follow canary job {canary}, which has told nothing")
         self.world.tell(f"jobs {sorted(waiting)} follow canary job {canary}: {why}")
         self.behind = {job: behind for job, behind in self.behind.items() if behind != canary}
