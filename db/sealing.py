@@ -54,8 +54,12 @@ def of(connection: Connection, named: Named) -> Seal | None:
 
 def known_of(connection: Connection, job: StoredJob) -> Standing | None:
     """What is known of the program of a job, with the code that it runs now; None where it was not rehearsed."""
-    named = named_of(msgspec.to_builtins(job.launching), job.kind, job.config)
+    named = _named(job)
     return None if named is None else Seals(connection, named[:2]).of(named)
+
+
+def _named(job: StoredJob) -> Named | None:
+    return named_of(msgspec.to_builtins(job.launching), job.kind, job.config)
 
 
 class Seals:
@@ -71,6 +75,10 @@ class Seals:
     def of(self, named: Named | None) -> Standing | None:
         """What is known of it; None where it was not rehearsed, or no code was kept."""
         return None if named is None else standing(self.found.get(named[:2], {}), named[2])
+
+    def of_job(self, job: StoredJob) -> Standing | None:
+        """What is known of the program of a job, with the code that it runs now."""
+        return self.of(_named(job))
 
 
 def of_study(connection: Connection, study: str) -> list[tuple[Standing | None, int]]:

@@ -8,24 +8,27 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from db import jobs, sealing
+from db import jobs
 from db.jobs import StoredJob
+from db.sealing import Seals
 from jobs.errors import BadInput
 from jobs.words import BackendName
 from orchestrator.submitting.planning import Launch
-from orchestrator.supervision.sliced import holds_seal, plan_of
+from orchestrator.supervision.sliced import holds_seal, plans
 from orchestrator.supervision.slicing import OPTION
 
 
 def check(connection: Connection, found: Iterable[StoredJob]) -> None:
     """Raise BadInput for one that is to be run in slices and must not be."""
-    for job in found:
-        if not job.launching.options.get(OPTION):
-            continue
+    asking = [job for job in found if job.launching.options.get(OPTION)]
+    if not asking:
+        return
+    seals = Seals(connection)
+    for job in asking:
         if job.launching.backend != BackendName.SLURM:
             raise BadInput(f"job {job.id} runs on this host: --slices is for SLURM, whose queue has holes to fill")
-        if not holds_seal(connection, job):
-            known = sealing.known_of(connection, job)
+        known = seals.of_job(job)
+        if not holds_seal(known):
             why = f"was found '{known.seal.verdict}'" if known is not None else "was not rehearsed with this code"
             words = shlex.join(job.config["argv"]) if job.kind == "command" else job.kind
             how = f"orch rehearse {'-- ' if job.kind == 'command' else ''}{words}"
@@ -40,7 +43,7 @@ def admit(connection: Connection, launch: Launch, new: Sequence[int], *, dry_run
     if dry_run and cut[0].launching.code is None and cut[0].kind == "command":
         return ["--slices: refused where the program does not hold the seal; a dry run keeps no code, and cannot tell"]
     check(connection, cut)
-    found = plan_of(connection, cut[0])
+    found = plans(connection, cut[:1]).get(cut[0].id)
     if found is None:
         return [f"--slices: without effect, since {cut[0].launching.resources.minutes} minutes are one piece"]
     return [f"in slices of {found.minutes} min ({found.why}): at most {found.pieces} pieces for each job"]
