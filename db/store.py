@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from db import journal
 from db.admission import admit, check_inside, set_openness
@@ -30,6 +30,10 @@ from jobs.layout import Layout
 VERSION = "0016"
 BUSY_MILLISECONDS = 200
 """SQLite's own patience, which is part of ours: its waiting takes turns less fairly, and hears no signal."""
+
+
+ROOT = "root"
+"""Of a connection's `info`: the store's folder, where something may be left in it; else None."""
 
 
 class LeaseLost(StoreError):
@@ -100,7 +104,8 @@ class Store:
         engine = create_engine("sqlite://", creator=self._connect, poolclass=NullPool)
 
         @event.listens_for(engine, "connect")
-        def on_connect(connection: sqlite3.Connection, record: object) -> None:
+        def on_connect(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+            record.info[ROOT] = None if self.read_only else self.root
             connection.isolation_level = None  # BEGIN is ours (see "begin" below)
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
             connection.execute("PRAGMA foreign_keys = ON")

@@ -91,10 +91,12 @@ def run(
 ) -> Cycle | None:
     """Supervise until idle for the set time (or at once with `until_idle`); the last cycle.
 
-    None: another supervisor holds the store (with `follow` it waits for its end and goes on in its place).
+    None: another supervisor holds the store (with `follow` it waits for its end and goes on in its place). A lease that
+    may be a dead host's is watched until it is renewed, or was not for long enough to be taken.
     """
     signal.signal(signal.SIGTERM, _terminate)
     stands = Stands()
+    watched: datetime | None = None
     while True:
         number = lease.take(store)
         if number is not None:
@@ -107,7 +109,11 @@ def run(
             finally:
                 forget(store)
         elif not follow:
-            return None
+            with store.read() as connection:
+                held = lease.holder(connection)
+            if held is not None and (held.renewed_at != watched if watched else not held.doubtful()):
+                return None
+            watched = held.renewed_at if held else None
         time.sleep(FOLLOW_SECONDS)
         if until_idle and stands.still(store, 0):
             return Cycle(stuck=stands.stuck)

@@ -22,7 +22,8 @@ def ensure_supervisor(store: Store) -> bool:
     if holder is not None and holder.alive():
         if late := holder.late():
             print(f"orch: {late}", file=sys.stderr)
-        return False
+        if not holder.doubtful():
+            return False  # else the one that starts watches it
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     environment.pop("ORCH_TOKEN", None)  # started from inside a job, it must not count as that job's child
     with os.fdopen(open_private(store.root / LOG, os.O_WRONLY | os.O_APPEND), "ab") as log:

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from db import lease
 from db.entries import Gone
+from db.lease import WATCHED_SECONDS
 from db.store import Store
 from jobs.errors import BadInput
 from jobs.files import now
@@ -21,8 +22,6 @@ from orchestrator.settings import Settings
 from orchestrator.supervision.hosts import SILENT_SECONDS, OtherHost, Sign, boot_of, by_ssh, others
 from orchestrator.supervision.starting import ensure_supervisor
 
-WATCHED_SECONDS = 25.0
-"""A lease's age is by two hosts' clocks, one of which may be wrong: so it is watched for two renewals."""
 LOOK_SECONDS = 0.5
 
 
