@@ -19,6 +19,7 @@ from orchestrator.cli.options import archive_option, json_option, open_study, st
 @click.option("--tasks", help="A key whose values are tasks, as a data set: never compared, averaged over.")
 @click.option("--unpaired", is_flag=True, help="Seeds mean nothing: never pair by them.")
 @click.option("--filter", "filters", multiple=True, help="Only these jobs: opt=sgd (repeatable).")
+@click.option("--lang", default="en", show_default=True, help="Language of its words: en or ja.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File: .md, .tex, .csv, .json or .html.")
 @study_option
 @json_option
@@ -32,6 +33,7 @@ def command(
     tasks: str | None,
     unpaired: bool,
     filters: Sequence[str],
+    lang: str,
     out: Path | None,
     study: str | None,
     as_json: bool,
@@ -42,7 +44,8 @@ def command(
 
     Differences paired by seed with intervals, t tests adjusted by Holm, Hedges g, the probability of improvement,
     interquartile means. Beside every p stand the smallest difference that this n could have shown and the n that
-    the seen one would need. In the house's study without --by: the report's own claims.
+    the seen one would need. Without --by: what the study registered (a rule of --until, the baseline of [table]),
+    in the house's study the report's own claims; else what varies.
 
     \b
     Example:
@@ -56,9 +59,11 @@ def command(
     from orchestrator.cli.table import show_table, write_file
     from orchestrator.report.compared import Comparisons
     from orchestrator.tables.render import format_of
+    from orchestrator.tables.words import language
 
     if margin is not None and not (isfinite(margin) and margin > 0):
         raise BadInput(f"--margin must be a positive number in the metric's unit (got {margin:g})")
+    chosen = language(lang)
     format = "" if out is None else format_of(out)
     store, _, name = open_study(store_path, study, archive)
     found = Comparisons(
@@ -71,6 +76,7 @@ def command(
         margin=margin,
         paired=not unpaired,
         filters=filters,
+        lang=chosen,
     )
     if out is not None:
         write_file(out, found.text(format))

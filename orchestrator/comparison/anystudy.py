@@ -26,6 +26,14 @@ PAIRED = (
 )
 
 
+class Incomparable(BadInput):
+    """There is nothing to compare."""
+
+
+class TooMany(BadInput):
+    """There are more comparisons than whoever asks has room for."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Side:
     """One group over all its tasks: its runs, and means that no single run moves far."""
@@ -55,16 +63,20 @@ def compare(
     metric: str,
     *,
     baseline: Mapping[str, str] | None = None,
-    tasks: str = "",
+    tasks: Sequence[str] = (),
     margin: float | None = None,
     paired: bool = True,
+    most: int | None = None,
 ) -> Compared:
-    """Compare the groups of these rows. `tasks`: a key whose values are never compared with each other.
+    """Compare the groups of these rows. `tasks`: keys whose values are never compared with each other.
 
-    Raises BadInput: a name that nobody has, one group alone, a baseline that is none.
+    Raises Incomparable: one group alone; TooMany: more than `most`; BadInput: a name that nobody has, a baseline that
+    is none, too many groups without one.
     """
     grouped, hidden, by_task = _grouped(rows, by, metric, tasks)
     wanted = _wanted(grouped, by_task, hidden, by, baseline or {})
+    if most is not None and len(wanted) > most:
+        raise TooMany(f"{len(wanted)} comparisons are too many for a page: 'orch compare' shows them")
     up = grouped.better[0] if grouped.better else None
     made = [
         contrast(
@@ -94,20 +106,20 @@ def compare(
     )
 
 
-def groups(rows: Sequence[ResultRow], by: Sequence[str], metric: str, tasks: str = "") -> tuple[Side, ...]:
+def groups(rows: Sequence[ResultRow], by: Sequence[str], metric: str, tasks: Sequence[str] = ()) -> tuple[Side, ...]:
     """The groups alone, not compared. Raises BadInput for a name that nobody has."""
     grouped, hidden, by_task = _grouped(rows, by, metric, tasks)
     return _sides(grouped, by_task, hidden)
 
 
 def _grouped(
-    rows: Sequence[ResultRow], by: Sequence[str], metric: str, tasks: str
+    rows: Sequence[ResultRow], by: Sequence[str], metric: str, tasks: Sequence[str]
 ) -> tuple[Grouped, list[int], dict[str, list[int]]]:
     """The groups, the places of keys that are never compared, and the groups of each of their values."""
-    if tasks and tasks in by:
-        raise BadInput(f"--tasks is '{tasks}', which is compared as well: name another key in one of them")
-    apart = [tasks] if tasks else []
-    grouped = replace(generic.group(rows, [*apart, *by], [metric]), apart=tuple(apart))
+    for key in tasks:
+        if key in by:
+            raise BadInput(f"--tasks is '{key}', which is compared as well: name another key in one of them")
+    grouped = replace(generic.group(rows, [*tasks, *by], [metric]), apart=tuple(tasks))
     hidden = [place for place, key in enumerate(grouped.by) if key not in by]
     by_task: dict[str, list[int]] = {}
     for index, group in enumerate(grouped.groups):
@@ -125,7 +137,7 @@ def _wanted(
     """(task, group, group that it is compared with). Raises BadInput."""
     there = {task: [one for one in members if grouped.groups[one].n] for task, members in by_task.items()}
     if all(len(members) < 2 for members in by_task.values()):
-        raise BadInput(f"nothing to compare: there is one group by {', '.join(by)} alone; name other keys by --by")
+        raise Incomparable(f"nothing to compare: there is one group by {', '.join(by)} alone; name other keys by --by")
     if not baseline:
         most = max(len(members) for members in there.values())
         if most > EACH_WITH_EACH:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from orchestrator.comparison.anystudy import Compared, Side
@@ -14,9 +14,11 @@ from orchestrator.comparison.power import MOST
 from orchestrator.comparison.robust import Estimate
 from orchestrator.tables.grid import Grid
 from orchestrator.tables.groupstats import signed
+from orchestrator.tables.japanese import japanese, spoken
 from orchestrator.tables.render import flat
 from orchestrator.tables.statistics import Interval
 from orchestrator.tables.stats import p_text
+from orchestrator.tables.words import Language
 
 HEADINGS = (
     "n",
@@ -191,9 +193,12 @@ def compared_grids(compared: Compared) -> list[Grid]:
     ]
 
 
-def claims_grids(claims: Claims) -> list[Grid]:
-    """All tables of one data set and preset of the house's study."""
-    return [*map(family_grid, claims.families), *([splits_grid(claims.splits)] if claims.splits else [])]
+def claims_grids(claims: Claims, lang: Language = "en") -> list[Grid]:
+    """All tables of one data set and preset of the house's study; what their rows are called is orch's own, too."""
+    found = [*map(family_grid, claims.families), *([splits_grid(claims.splits)] if claims.splits else [])]
+    if lang == "en":
+        return found
+    return [spoken(replace(grid, rows=[[japanese(row[0]), *row[1:]] for row in grid.rows]), lang) for grid in found]
 
 
 def plain(one: Contrast) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def paired(data: FigureData) -> Figure:
 def profiles(data: FigureData) -> Figure:
     """For each group the share of runs above a score, with its 95 % band. Raises NothingToDraw, BadInput."""
     rows, by, axes = _keys(data)
-    sides = groups(rows, by, axes.y, axes.facet)
+    sides = groups(rows, by, axes.y, [axes.facet] if axes.facet else [])
     if not sides:
         raise NothingToDraw("nothing to draw: no group has a finite number yet")
     values = [value for side in sides for own in side.runs.values() for value in own]
@@ -119,7 +119,7 @@ def _keys(data: FigureData) -> tuple[Sequence[ResultRow], list[str], Axes]:
 
 def _any_study(data: FigureData) -> Compared:
     rows, by, axes = _keys(data)
-    return compare(rows, by, axes.y, baseline=data.axes.baseline, tasks=axes.facet)
+    return compare(rows, by, axes.y, baseline=data.axes.baseline, tasks=[axes.facet] if axes.facet else [])
 
 
 def _contrasts(data: FigureData) -> tuple[Sequence[Contrast], str]:

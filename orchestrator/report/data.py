@@ -9,6 +9,7 @@ from datetime import datetime
 from db.layouts import Layout
 from db.rows import Curve, ResultRow, Span
 from orchestrator.figures.data import AlphaMap
+from orchestrator.stopping.grammar import Compares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,8 @@ class ReportData:
     """How its file lays out its tables."""
     rules: Sequence[str] = ()
     """What is to be said of the rule (`--until`) that ends the study."""
+    compares: Compares | None = None
+    """The two sides of that rule."""
     room: str = ""
     """How large the store is; empty where nobody has measured it."""
     versions: Mapping[str, str] = field(default_factory=dict)

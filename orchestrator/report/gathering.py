@@ -118,6 +118,7 @@ def report_data(store: Store, study: str, live: Live | None = None) -> ReportDat
             errors=errors(connection, study),
             layouts=layouts(connection, study),
             rules=told.lines(connection, study),
+            compares=told.compares(connection, study),
             versions=_versions(connection, store, rows),
         )
 

@@ -17,7 +17,7 @@ from orchestrator import figures
 from orchestrator.figures import FIGURES, FigureData
 from orchestrator.figures.data import reported
 from orchestrator.figures.speech import font
-from orchestrator.report import checklist, sections, watched
+from orchestrator.report import checklist, questions, sections, watched
 from orchestrator.report.data import ReportData
 from orchestrator.report.laid import laid_out, not_laid_out
 from orchestrator.report.policy import Classes, content_security_policy
@@ -72,6 +72,7 @@ def build(data: ReportData, lang: Language = "en") -> str:
         for one in laid_out(data.layouts, data.rows, data.rows)
         for grid in (spoken(one.grid(), lang, own=True), *groupstats.grids(one.grouped, lang))
     ]
+    comparisons, incomparable = questions.on_a_page(data.rows, data.layouts, data.compares, lang)
     gantt = _drawing("gantt", everything, "gantt", looks, lang)
     script = _own("page.js")
     sheet = f"\n{_own('page.css').strip()}\n{looks.sheet()}\n"
@@ -82,6 +83,8 @@ def build(data: ReportData, lang: Language = "en") -> str:
         data=data,
         counts=sections.counts(data.rows),
         laid=laid,
+        comparisons=comparisons,
+        incomparable=incomparable,
         parts=parts,
         gantt=gantt,
         versions=sections.versions(data),

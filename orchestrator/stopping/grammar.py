@@ -31,6 +31,17 @@ class Wish:
     futile: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Compares:
+    """The two sides of a rule 'A > B' in force, as a comparison of their own asks for them."""
+
+    metric: str
+    second: Mapping[str, str]
+    """Parameter → value of the side that the first one is held against."""
+    jobs: frozenset[int]
+    """Of both sides, those seeds alone that the rule asked for."""
+
+
 def parse(text: str) -> Wish:
     """The rule that a person wrote. Raises BadInput."""
     said = " ".join(text.split())

@@ -21,6 +21,8 @@ _SHORT = frozenset(
     ("_name", "preset", "study", "node", "n", "all", "some", "job", "seed", "epoch", "low", "high", "value", "span")
 )
 """Fields without a comma in them."""
+_COUNTS = frozenset(("one", "two"))
+"""Fields that are whole numbers, where so short a phrase would match a person's words."""
 _MARKS = re.compile(r"([⁰¹²³⁴⁵⁶⁷⁸⁹]+ )?(.*?)(†?)", re.DOTALL)
 """A footnote's number before a text, and the mark behind a cell."""
 
@@ -40,7 +42,8 @@ def _phrases() -> tuple[Mapping[str, str], Sequence[tuple[re.Pattern[str], str]]
 
 
 def _field(name: str, long: str) -> str:
-    return rf"(?P<{name}>{'[^,;]+?' if name in _SHORT else long})"
+    pattern = "[0-9]+" if name in _COUNTS else "[^,;]+?" if name in _SHORT else long
+    return f"(?P<{name}>{pattern})"
 
 
 def japanese(text: str) -> str:

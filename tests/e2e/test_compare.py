@@ -35,6 +35,8 @@ def test_the_reports_claims_as_typed(study: Orch) -> None:
     text = (study.folder / "claims.md").read_text()
     assert "smallest shown" in text and "A 50 − vgg19" in text
     assert "smallest" in study("compare")
+    study("compare", "--lang", "ja", "--out", "ja.md")
+    assert "示し得た最小の差" in (study.folder / "ja.md").read_text()
 
 
 def test_any_study_by_keys_and_its_figures(study: Orch) -> None:

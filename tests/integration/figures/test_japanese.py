@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from matplotlib.text import Text
 
+from db.layouts import Layout
 from db.registered import Registered, Seed
 from db.rows import Curve, ResultRow
 from db.seals import Seal, Standing, Verdict
@@ -29,9 +30,10 @@ from jobs.errors import BadInput
 from jobs.words import Cause, JobState
 from orchestrator.figures import FIGURES, GENERAL, Axes, FigureData, image, speech
 from orchestrator.figures.style import canvas, fit, heading, styled
-from orchestrator.report import checklist, page, watched
+from orchestrator.report import checklist, page, questions, watched
 from orchestrator.report.data import ReportData
 from orchestrator.stopping import wording
+from orchestrator.stopping.grammar import Compares
 from orchestrator.tables import afterthoughts, default, generic, groupstats, render, stats, table2
 from orchestrator.tables.generic import MARKED
 from orchestrator.tables.grid import Grid
@@ -48,7 +50,9 @@ NAMES = re.compile(
 """What a person or a kind named, and signs that are the same in Japanese."""
 
 
-SETTINGS = re.compile(r"alpha_lr: .*?zero_one: 0|eigenvalue_every|docs/study\.md")
+SETTINGS = re.compile(
+    r"alpha_lr: .*?zero_one: 0|eigenvalue_every|docs/study\.md|docs/statistics\.md|jobs/seeds\.py|--[a-z]+"
+)
 """By their own names in every language."""
 
 
@@ -154,6 +158,40 @@ def test_searches_under_watch_and_every_answer_of_the_checklist() -> None:
         grids.append(checklist.spoken_grid(given, "ja"))
     found = [SETTINGS.sub("", text) for grid in grids for text in texts(grid)]
     assert [(word, text) for text in found for word in left(text)] == []
+
+
+def test_every_comparison() -> None:
+    plain = plausible.study_rows(4)
+    again = [
+        replace(one, job=one.job + 5000, config={**one.config, "repeat": 1})
+        for one in plain
+        if one.kind == "evaluate" and one.config.get("method") == "A"
+    ]
+    programs = sweep.rows(5)
+    one_value = [one for one in programs if one.seed < 1 or one.config["parameters"]["opt"] == "sgd"]
+    side = Compares(
+        metric="acc",
+        second={"opt": "sgd"},
+        jobs=frozenset(x.job for x in programs if x.config["parameters"]["lr"] == "10"),
+    )
+    layout = Layout(rows=("opt",), columns=("lr",), metrics=("acc",), baseline={"opt": "sgd"}, caption="1")
+    found = [
+        questions.answers([*plain, *again], margin=0.5),
+        questions.answers(programs, margin=0.5),
+        questions.answers(one_value),
+        questions.answers(programs, [layout], side),
+    ]
+    grids = [grid for one in found for grid in one.grids("ja")]
+    texts_of = [SETTINGS.sub("", text) for grid in grids for text in texts(grid)]
+    assert [(word, text) for text in texts_of for word in left(text)] == []
+    captions = " ".join(grid.caption for grid in grids)
+    assert all(word in captions for word in ("図 1 の傾き", "分散の由来", "全タスク", "(規則)", "四分位平均"))
+    assert found[0].grids("en")[0].rows[0][0] == "A 50 − B 50"
+    with pytest.raises(BadInput) as refused:
+        questions.answers(
+            [replace(one, config={"argv": ["x"], "parameters": {"lr": f"{one.job}"}}) for one in programs]
+        )
+    assert [word for word in left(japanese(str(refused.value))) if word not in ("baseline", "filter")] == []
 
 
 def test_every_state_and_cause() -> None:

@@ -68,6 +68,9 @@ def test_the_page_is_whole_and_loads_nothing(tmp_path: Path) -> None:
         "Accuracy of each architecture (CIFAR-10, preset report",
         "Statistics",
         "SGD(lr=0.0090131, momentum=0.9",
+        '<section id="comparisons">',
+        "Methods against each other, at the same search epoch",
+        "80 of 100 studies",
     ):
         assert wanted in text
 

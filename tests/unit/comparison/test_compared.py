@@ -59,7 +59,7 @@ def test_unpaired_is_welch() -> None:
 
 
 def test_tasks_are_never_compared_with_each_other_and_averaged_over() -> None:
-    found = anystudy.compare(sweep.rows(5), ["opt"], "acc", tasks="lr")
+    found = anystudy.compare(sweep.rows(5), ["opt"], "acc", tasks=["lr"])
     assert [(one.task, one.first, one.second) for one in found.family.contrasts] == [
         ("0.02", "adam", "sgd"),
         ("0.1", "adam", "sgd"),
@@ -86,7 +86,7 @@ def test_lower_is_better_where_the_metric_says_so() -> None:
         (["lr"], {"baseline": {"opt": "sgd"}}, "names 'opt', which is no key of --by"),
         (["lr"], {"baseline": {"lr": "7"}}, "no group is the baseline lr=7: a lr is, for one, 0.02"),
         (["lr", "opt"], {"baseline": {"lr": "0.1"}}, "several groups are the baseline lr=0.1"),
-        (["lr"], {"tasks": "lr"}, "--tasks is 'lr', which is compared as well"),
+        (["lr"], {"tasks": ["lr"]}, "--tasks is 'lr', which is compared as well"),
         (["lrr"], {}, "did you mean 'lr'"),
     ],
 )
