@@ -11,6 +11,9 @@ from jobs.layout import restart_of
 from jobs.words import AttemptState
 from orchestrator.views.words import clock, duration, plural
 
+AT_ONCE_SECONDS = 5.0
+"""SLURM tells whole seconds, by the controller's clock."""
+
 
 def told(
     attempt: StoredAttempt,
@@ -33,8 +36,15 @@ def told(
     waited = duration(waited_seconds(attempt, mine, now if not runs else None))
     said = [f"it is run in slices{cut}: {where}; its pieces have waited {waited} in all"]
     if alone is not None:
-        wait = duration(max((alone - now).total_seconds(), 0.0))
-        said.append(f"in one piece, sent now, it would wait {wait}, until {clock(alone, now)} (`sbatch --test-only`)")
+        seconds = (alone - now).total_seconds()
+        if seconds < AT_ONCE_SECONDS:
+            said.append("in one piece, sent now, it would begin at once (`sbatch --test-only`)")
+        else:
+            said.append(
+                f"in one piece, sent now, SLURM guesses that it would wait {duration(seconds)}, until "
+                f"{clock(alone, now)} (`sbatch --test-only`, which adds the full time of all that waits in the "
+                "partition, the pieces of this job too)"
+            )
     return said
 
 

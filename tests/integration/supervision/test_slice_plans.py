@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import event
 
-from db import jobs
+from db import attempts, executions, jobs
 from db.launching import Launching
 from db.seals import Seal, Verdict
 from jobs.files import now
@@ -15,6 +17,7 @@ from jobs.records import Code
 from jobs.resources import Resources
 from orchestrator.supervision.sliced import plans
 from orchestrator.supervision.slicing import Learnt, SlicePlan, plan
+from orchestrator.views import slices as views
 from tests.helpers.filled import Filled, change
 
 MINUTES = 600
@@ -92,3 +95,22 @@ def test_runs_that_tell_no_time_teach_nothing(filled: Filled) -> None:
 def test_where_nothing_is_sliced_nothing_is_asked(filled: Filled) -> None:
     ids = filled.submit("command", range(3), values={"argv": ["true"]}, backend="slurm")
     assert asked(filled, ids) == ({}, 0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(2.0, "in one piece, sent now, it would begin at once"), (600.0, "SLURM guesses that it would wait 10 min 00 s")],
+)
+def test_explain_tells_what_slurm_guesses_of_one_piece_for_what_it_is(
+    filled: Filled, seconds: float, said: str
+) -> None:
+    (job,) = sliced(filled, 0.1, range(1))
+    filled.dispatch(job, backend="slurm")
+    filled.start(job)
+    with filled.store.read() as connection:
+        attempt = replace(attempts.of_job(connection, job)[-1], pieces=9)
+        runs = executions.of_job(connection, job)
+    at = filled.tick()
+    told = views.told(attempt, runs, 30, at + timedelta(seconds=seconds), at)
+    assert told[0].startswith("it is run in slices of 30 minutes: piece 1 of at most 9 runs") and said in told[1]
+    assert views.told(attempt, runs, 30, None, at) == told[:1], "SLURM says nothing"
