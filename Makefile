@@ -9,7 +9,7 @@ DATA_PACKAGES := dataset-fashion-mnist
 FONT_PACKAGES := fonts-ipafont-gothic
 SERVER_PACKAGES := iproute2 openssh-server openssh-client glusterfs-client faketime rsync
 
-.PHONY: install constraints demo test test-commands test-clusters long cold test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm hangs until zoo foreign foreign-readers chaos lab-chaos mirror-runs mutants packages clean
+.PHONY: install constraints demo test test-commands test-clusters long cold test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm latex hangs until zoo foreign foreign-readers chaos lab-chaos mirror-runs mutants packages clean
 
 install: $(VENV)/installed
 
@@ -104,6 +104,10 @@ bench-gpu: install
 
 bench-slurm: install packages
 	$(BIN)/python -m benchmarks.bench_slurm
+
+# Every table that orch writes, typeset (apt-get install texlive-latex-recommended). Not in CI: LaTeX is 100 MB.
+latex: install
+	$(BIN)/python -m benchmarks.latex
 
 # Programs that nobody here wrote, as they are (docs/foreign.md): FOREIGN="--from FOLDER --python PYTHON". Not in CI.
 foreign: install

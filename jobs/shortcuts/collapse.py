@@ -1,8 +1,11 @@
 """When the numbers of a search say that it collapses. Pure.
 
 RobustDARTS (Zela et al., ICLR 2020, arXiv 1909.09656, section 4.3) stops a search where the largest eigenvalue of the
-validation loss's Hessian over α, averaged over 5 looks, grew too fast: λ(i − k) / λ(i) < 0.75, so a ratio above 4/3.
-Its published code (automl/RobustDARTS, `EVLocalAvg.early_stop`) has 1.3. orch stops nothing: it warns.
+validation loss's Hessian over α, smoothed over k = 5 epochs, grew too fast: λ(i − k) / λ(i) < 0.75, so a ratio above
+4/3. Its published code (github.com/automl/RobustDARTS at 285e3b6, `EVLocalAvg` in src/utils.py, with the defaults of
+src/search/args.py: window 5, delta 4, factor 1.3, es_start_epoch 10) averages 5 looks, one every second epoch, holds
+them against the average 4 looks earlier, above 1.3, and never before epoch 10. orch has the paper's numbers, counts
+looks and not epochs (they are the same with a look every epoch), and stops nothing: it warns.
 """
 
 from __future__ import annotations

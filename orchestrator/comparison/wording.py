@@ -30,6 +30,8 @@ HEADINGS = (
     "Hedges g (95 %)",
     "P(better) (95 %)",
 )
+TESTED = ("p", "p (Holm)", "smallest shown", "n needed")
+"""Columns that stand together on a page: no p without what its n could have shown."""
 SHOWN_NOTE = (
     "smallest shown: the smallest true difference that this n finds in 80 of 100 studies; n needed: what the seen "
     "difference would need for that; both by the noncentral t, at the level of Holm's first step ({level:.3g})"
@@ -52,6 +54,8 @@ def family_grid(family: Family) -> Grid:
         if equal is not None:
             row = [*row, "-" if one.equivalence is None else _p("p", one.equivalence.p)]
         rows.append([*([one.task] if tasks else []), f"{one.first} − {one.second}", *row])
+    names = ["comparison", *headings]
+    sizes = [name for name in names[2:] if name not in TESTED]
     tested = sum(1 for one in family.contrasts if one.p is not None)
     notes = [*family.notes]
     if tested:
@@ -65,6 +69,7 @@ def family_grid(family: Family) -> Grid:
         headings=[*(["task"] if tasks else []), "comparison", *headings],
         rows=rows,
         text_columns=2 if tasks else 1,
+        pieces=[[names.index(name) + tasks for name in ("n", *some)] for some in (sizes, TESTED)],
         notes=notes,
         records=[{"table": family.title, "metric": family.metric, **flat(plain(one))} for one in family.contrasts],
     )

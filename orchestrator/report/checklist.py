@@ -1,7 +1,9 @@
 """The NAS checklist, filled from a study: each item answered by what the store holds, or "not known". Pure.
 
 The items are those of Lindauer & Hutter, Best Practices for Scientific Research on Neural Architecture Search, JMLR
-21(243), 2020 (automl.org/nas_checklist.pdf), shortened. What only a person knows stays "not known".
+21(243), 2020, shortened: its 14 best practices, of which the checklist at automl.org/nas_checklist.pdf makes 16
+questions. They were read in the paper (github.com/JmlrOrg/v21, 20-056/20-056.pdf); each comment names its practice.
+What only a person knows stays "not known".
 """
 
 from __future__ import annotations
@@ -39,22 +41,22 @@ def grid(data: ReportData) -> Grid:
     searches = [row for row in rows if row.kind in ("search", "evolve")]
     release, compare, report = "code", "comparison", "reporting"
     items = [
-        (release, "code of the training pipeline of the final architectures", _code(final)),
-        (release, "code of the search space", _code(searching)),
-        (release, "hyperparameters and seeds of the final evaluation", _settings(final)),
-        (release, "code of the NAS method", _code(searching)),
-        (release, "hyperparameters and seeds of the NAS method", _method(searches)),
-        (compare, "same data set, split, search space and training code for all methods", _same_benchmark(rows)),
-        (compare, "confounding factors: hardware, versions, run time", _confounding(data)),
-        (compare, "ablation studies", _ablation(searches)),
-        (compare, "same evaluation protocol for all methods", _protocol(final)),
-        (compare, "performance over time", _over_time(data, searches)),
-        (compare, "compared to random search", _random(rows)),
-        (compare, "several runs, with their seeds", _runs(final)),
-        (compare, "tabular or surrogate benchmarks", UNKNOWN),
-        (report, "how hyperparameters were tuned, and its cost", UNKNOWN),
-        (report, "time of the whole method, not of the search alone", _time(searching, final)),
-        (report, "all details of the setup", _details(data)),
+        (release, "code of the training pipeline of the final architectures", _code(final)),  # 1, 3
+        (release, "code of the search space", _code(searching)),  # 1
+        (release, "hyperparameters and seeds of the final evaluation", _settings(final)),  # 1, 9
+        (release, "code of the NAS method", _code(searching)),  # 2, 3
+        (release, "hyperparameters and seeds of the NAS method", _method(searches)),  # 2, 9
+        (compare, "same data set, split, search space and training code for all methods", _same_benchmark(rows)),  # 4
+        (compare, "confounding factors: hardware, versions, run time", _confounding(data)),  # 11
+        (compare, "ablation studies", _ablation(searches)),  # 5
+        (compare, "same evaluation protocol for all methods", _protocol(final)),  # 6
+        (compare, "performance as a function of compute", _over_time(data)),  # 7
+        (compare, "compared to random sampling and to random search", _random(rows)),  # 8
+        (compare, "several runs of the method, with their seeds", _runs(searches, final)),  # 9
+        (compare, "tabular or surrogate benchmarks", UNKNOWN),  # 10
+        (report, "how hyperparameters were tuned, and its cost", UNKNOWN),  # 12
+        (report, "time of the whole method, not of the search alone", _time(searching, final)),  # 13
+        (report, "all details of the setup", _details(data)),  # 14
     ]
     return Grid(
         caption="NAS checklist (Lindauer & Hutter, JMLR 21(243), 2020)",
@@ -148,37 +150,48 @@ def _protocol(final: Sequence[ResultRow]) -> str:
     return f"yes: {len(final)} trainings with the same settings"
 
 
-def _over_time(data: ReportData, searches: Sequence[ResultRow]) -> str:
-    epochs = in_order(row.config.get("search_epoch") for row in data.rows if row.config.get("search_epoch"))
-    if not any(curve.points for curve in data.curves):
-        return UNKNOWN
-    return "yes: learning curves" + (f"; read-outs after epoch {' '.join(map(str, epochs))}" if epochs else "")
+def _over_time(data: ReportData) -> str:
+    """What its incumbent would be worth if the search had ended sooner; curves of trainings alone do not tell that."""
+    epochs = in_order(row.config["search_epoch"] for row in data.rows if row.config.get("search_epoch"))
+    curves = any(curve.points for curve in data.curves)
+    if len(epochs) > 1:
+        return f"yes: final accuracy of read-outs after search epoch {' '.join(map(str, epochs))}" + (
+            "; learning curves" if curves else ""
+        )
+    return "in part: learning curves of each job" if curves else UNKNOWN
 
 
 def _random(rows: Sequence[ResultRow]) -> str:
+    """Sampling draws one architecture; a search draws many and keeps the best by what the method judges by."""
     drawn = [row for row in rows if row.kind == "random-baseline"]
     modes = sorted({text(row.config["match"]) for row in drawn if row.config.get("match", "none") != "none"})
     own = [row for row in rows if row.kind == "evolve" and row.config.get("generations") == 1]
-    said = [f"yes: {len(drawn)} random architectures"] if drawn else []
+    said = [f"random sampling: {len(drawn)} architectures" if drawn else "random sampling: no"]
     said += [f"matched by {' '.join(modes)}"] if modes else []
-    said += [f"random search of the evolution's budget: {len(own)} jobs"] if own else []
-    return "; ".join(said) or "no: no random architecture is in this study"
+    said += [f"random search: {len(own)} of one generation" if own else "random search: no"]
+    return "; ".join(said)
 
 
-def _runs(final: Sequence[ResultRow]) -> str:
-    if not final:
+def _runs(searches: Sequence[ResultRow], final: Sequence[ResultRow]) -> str:
+    if not searches and not final:
         return UNKNOWN
-    seeds = {row.seed for row in final}
-    return f"{'yes' if len(seeds) > 1 else 'no'}: {len(final)} trainings; {_seeds(final)}"
+    seeds = len({row.seed for row in searches})
+    said = f"{'yes' if seeds > 1 else 'no'}: {len(searches)} searches; {_seeds(searches)}" if searches else UNKNOWN
+    return f"{said}; final trainings: {len(final)}"
 
 
 def _time(searching: Sequence[ResultRow], final: Sequence[ResultRow]) -> str:
+    """End to end: the random architectures are no part of the method, and are told apart."""
     parts = []
+    trained = [row for row in final if row.kind != "random-baseline"]
+    random = [row for row in final if row.kind == "random-baseline"]
     for unit, attribute in (("GPU", "gpu_seconds"), ("CPU", "cpu_seconds")):
-        early, late = (hours(getattr(row, attribute) for row in rows) for rows in (searching, final))
-        if early or late:
-            shown = ["-" if one is None else f"{one:.2f}" for one in (early, late)]
-            parts.append(f"{unit} hours: search {shown[0]}, final trainings {shown[1]}")
+        spent = [hours(getattr(row, attribute) for row in rows) for rows in (searching, trained, random)]
+        if any(spent):
+            shown = ["-" if one is None else f"{one:.2f}" for one in spent]
+            parts.append(
+                f"{unit} hours: search {shown[0]}, final trainings {shown[1]}, random architectures {shown[2]}"
+            )
     return "; ".join(parts) or UNKNOWN
 
 

@@ -64,6 +64,8 @@ class Grid:
         return found
 
 
+ROWS_A_PAGE = 40
+"""A float of more rows runs off the page."""
 _NUMBER = re.compile(r"^[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\Z")
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _PLAIN = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
@@ -93,6 +95,14 @@ _TEX = {
     "≥": r"$\geq$",
     "≤": r"$\leq$",
     "→": r"$\to$",
+    "≈": r"$\approx$",
+    "≠": r"$\neq$",
+    "∞": r"$\infty$",
+    "√": r"$\surd$",
+    "∈": r"$\in$",
+    "∇": r"$\nabla$",
+    "∑": r"$\sum$",
+    "·": r"$\cdot$",
     "<": r"$<$",
     ">": r"$>$",
     **{chr(code): rf"$\{name}$" for code, name in zip(_GREEK, _LETTERS, strict=True)},
@@ -123,18 +133,20 @@ def markdown(grid: Grid) -> str:
 def latex(grid: Grid) -> str:
     """A table float for the packages booktabs and graphicx, shrunk to the width of the text where it is wider.
 
-    A table with pieces is a float for each, so that none has to shrink until nobody can read it. Japanese text needs a
-    Japanese engine (LuaLaTeX, upLaTeX).
+    A table with pieces is a float for each, so that none has to shrink until nobody can read it, and so are each
+    ROWS_A_PAGE rows of a long one; where all is text, lines are broken. Japanese text needs a Japanese engine
+    (LuaLaTeX, upLaTeX).
     """
-    if grid.pieces:
-        return "\n".join(map(latex, grid.parts()))
-    columns = "l" * grid.text_columns + "c" * (len(grid.headings) - grid.text_columns)
+    if grid.pieces or len(grid.rows) > ROWS_A_PAGE:
+        return "\n".join(latex(page) for part in grid.parts() for page in _pages(part))
+    prose = grid.text_columns >= len(grid.headings)
+    columns = _broken(grid) if prose else "l" * grid.text_columns + "c" * (len(grid.headings) - grid.text_columns)
     lines = [
-        r"% needs \usepackage{booktabs} and \usepackage{graphicx}",
+        rf"% needs \usepackage{{booktabs}} and \usepackage{{{'array' if prose else 'graphicx'}}}",
         r"\begin{table}",
         r"  \centering",
         rf"  \caption{{{_tex(grid.caption)}}}" + (rf"\label{{{grid.label}}}" if grid.label else ""),
-        r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        r"  \small" if prose else r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"  \begin{{tabular}}{{{columns}}}",
         r"    \toprule",
         *_tex_above(grid),
@@ -146,10 +158,39 @@ def latex(grid: Grid) -> str:
         if shown and shown[0].startswith(("[", "*")):  # which \\ would take for its own
             shown[0] = f"{{{shown[0][0]}}}{shown[0][1:]}"
         lines.append(f"    {' & '.join(shown)} \\\\")
-    lines += [r"    \bottomrule", r"  \end{tabular}}"]
+    lines += [r"    \bottomrule", r"  \end{tabular}" + ("" if prose else "}")]
     lines += [rf"  \\{{\footnotesize {_tex(note)}}}" for note in grid.notes]
     lines.append(r"\end{table}")
     return "\n".join(lines) + "\n"
+
+
+def _pages(grid: Grid) -> Sequence[Grid]:
+    """As many rows as a page has room for, each with the headings; the notes under the last."""
+    starts = range(0, len(grid.rows), ROWS_A_PAGE)
+    if len(starts) < 2:
+        return [grid]
+    return [
+        replace(
+            grid,
+            caption=f"{grid.caption} ({place + 1}/{len(starts)})",
+            rows=grid.rows[start : start + ROWS_A_PAGE],
+            notes=grid.notes if place + 1 == len(starts) else (),
+            bold=frozenset((row - start, column) for row, column in grid.bold if 0 <= row - start < ROWS_A_PAGE),
+            label=grid.label if place == 0 else "",
+        )
+        for place, start in enumerate(starts)
+    ]
+
+
+def _broken(grid: Grid) -> str:
+    """Columns that break their lines: by and large as wide as what stands in them, together as wide as the text."""
+    columns = list(zip(grid.headings, *grid.rows, strict=True))
+    words = [max(len(word) for cell in cells for word in cell.split() or [""]) for cells in columns]
+    weights = [
+        max(2.4 * word, min(float(max(map(len, cells))), 60.0)) for word, cells in zip(words, columns, strict=True)
+    ]
+    widths = [(0.98 - 0.04 * len(weights)) * weight / sum(weights) for weight in weights]
+    return "@{}" + "".join(rf">{{\raggedright\arraybackslash}}p{{{one:.2f}\linewidth}}" for one in widths) + "@{}"
 
 
 def html(grid: Grid) -> str:

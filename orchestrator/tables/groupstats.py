@@ -16,6 +16,8 @@ from orchestrator.tables.statistics import Comparison
 from orchestrator.tables.stats import p_text, test_text
 from orchestrator.tables.words import Language, word
 
+PIECES = ((0, 1, 2), (3, 4, 5, 6), (7, 8))
+"""Columns behind the keys that stand together on a page: what was measured, the paired test, the others."""
 DEEPEST = 6
 """Decimals of a difference, at most."""
 
@@ -38,6 +40,7 @@ def _grid(grouped: Grouped, metric: int, lang: Language) -> Grid:
         headings=[*grouped.by, "n", called, *(word(name, lang) for name in names)],
         rows=rows,
         text_columns=len(grouped.by),
+        pieces=[[len(grouped.by) + column for column in piece] for piece in PIECES],
         notes=_notes(grouped, metric, beside),
     )
 

@@ -31,7 +31,10 @@ def test_a_study_answers_what_it_can() -> None:
     assert "alpha_lr: 0.0003" in found["hyperparameters and seeds of the NAS method"]
     assert found["hyperparameters and seeds of the NAS method"].endswith("seeds: 0 1 2")
     assert found["confounding factors"] == "one device: NVIDIA H100; versions agree"
-    assert found["compared to random search"] == "yes: 18 random architectures"
+    sampled = found["compared to random sampling and to random search"]
+    assert sampled == "random sampling: 18 architectures; random search: no", "one draw for each is no search"
+    assert found["several runs of the method, with their seeds"].startswith("yes: 6 searches; seeds: 0 1 2; final")
+    assert found["performance as a function of compute"].startswith("yes: final accuracy of read-outs after search epo")
     assert (
         found["same data set, split, search space and training code for all methods"]
         == "yes: data set CIFAR-10; one code"
@@ -48,7 +51,7 @@ def test_differences_are_told_and_nothing_is_made_up() -> None:
     assert found["confounding factors"] == "2 devices: GPU 0 / GPU 1; versions differ: torch"
     assert "code: not known" in found["same data set, split, search space and training code for all methods"]
     empty = answers(data([plausible.row(1, kind="command", dataset="", accuracy=None)]))
-    assert set(empty.values()) == {"not known", "no: no random architecture is in this study",
+    assert set(empty.values()) == {"not known", "random sampling: no; random search: no",
                                    "settings, failures and every job are on the page of 'orch report'; "
                                    "versions: not known"}  # fmt: skip
 
