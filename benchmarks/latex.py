@@ -49,8 +49,8 @@ def tables() -> Iterator[tuple[str, Sequence[Grid]]]:
     for part in default.parts(programs):
         yield "table of a program", [generic.to_grid(part.table(), emphasize=True), *groupstats.grids(part.table())]
     yield "120 rows", [generic.to_grid(generic.group(rows, ["seed", "kind", "method", "search_epoch"]))]
-    layout = Layout(rows=("opt",), columns=("lr", "metric"), metrics=("acc",), baseline={"opt": "sgd"}, caption=ODD, filters=("lr<5",),
-                    labels={"opt": "a_b & λ"}, values={"opt": {"sgd": "[SGD]"}})  # fmt: skip
+    layout = Layout(rows=("opt",), columns=("lr", "metric"), metrics=("acc",), baseline={"opt": "sgd"}, caption=ODD,
+                    labels={"opt": "a_b & λ"}, values={"opt": {"sgd": "[SGD]"}}, filters=("lr<5",))  # fmt: skip
     yield "[table]", [one.grid() for one in laid_out([layout], programs, programs)]
     given = ReportData(study="s", made_at=datetime(2026, 1, 6, tzinfo=UTC), rows=rows, curves=plausible.curves(rows))
     yield "report --checklist", [checklist.grid(given)]
