@@ -144,6 +144,12 @@ class User:
             assert time.monotonic() < end, f"{what} not within {timeout:.0f} s; {self.story()}"
             time.sleep(0.2)
 
+    def has_room(self) -> bool:
+        """Whether a file can be written on the shelf."""
+        script = 'echo room > "$1" && rm "$1"'
+        said = self.at.run("sh", "-c", script, "sh", str(self.folder / ".orch/room"), user=self.name, code=None)
+        return said == ""
+
     def runs(self) -> list[Run]:
         """All executions, by their files on the shelf: no cable and no command of orch is needed."""
         found = []
@@ -198,10 +204,11 @@ class User:
         self.check_down()
 
     def rest(self) -> None:
-        """Until no supervisor runs on the user's server."""
+        """Until no supervisor of the user runs on any server that is on."""
 
         def nobody() -> bool:
-            return not any("orchestrator.supervision" in one for one in self.at.processes_of(self.name).values())
+            there = [one for server in self.lab if server.on for one in server.processes_of(self.name).values()]
+            return not any("orchestrator.supervision" in one for one in there)
 
         self.until(nobody, LONG, "the supervisor's leaving")
 
