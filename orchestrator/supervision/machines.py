@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.errors import BadInput, OrchError
+from jobs.files import read_json, write_json
 from jobs.layout import Layout
 from jobs.words import BackendName
 from orchestrator.settings import Settings
@@ -38,6 +39,7 @@ def makers(
 
         with contextlib.suppress(OrchError):  # a supervisor may be older than the lab; what is wrong a command tells
             enter_lab(layout.root, settings)
+        enter_noted(layout.root)
         return SlurmBackend(
             layout,
             commands=Commands(meanwhile=meanwhile),
@@ -82,6 +84,30 @@ def enter_lab(root: Path, settings: Settings) -> None:
     if str(lab.programs) not in folders:
         # Last: only where SLURM is not installed its commands lie there, on every host under this name.
         os.environ["PATH"] = os.pathsep.join([*folders, str(lab.programs)])
+
+
+NOTED = "slurm-conf.json"
+"""The SLURM_CONF of the newest command that changed something: a supervisor may be older than it."""
+
+
+def note_cluster(root: Path) -> None:
+    """Leave word of which cluster this process means, for a supervisor that was started where none was named. Where
+    none is named here, a host's own configuration counts again. A lab is found without."""
+    given = os.environ.get("SLURM_CONF")
+    named = given is not None and Path(given).is_file() and not (Path(given).parent / "lab.json").exists()
+    with contextlib.suppress(OSError):
+        if named:
+            if read_json(root / NOTED, str) != given:
+                write_json(root / NOTED, given, durable=False)
+        elif slurm_is_here():
+            (root / NOTED).unlink(missing_ok=True)
+
+
+def enter_noted(root: Path) -> None:
+    """Point this process at the cluster that the newest command meant, where it was started with none of its own."""
+    own, noted = os.environ.get("SLURM_CONF"), read_json(root / NOTED, str)
+    if noted and Path(noted).is_file() and not (own and Path(own).exists()):
+        os.environ["SLURM_CONF"] = noted
 
 
 def lab_trouble(root: Path, settings: Settings) -> str:

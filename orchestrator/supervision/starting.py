@@ -9,6 +9,7 @@ import sys
 from db import lease
 from db.store import Store
 from jobs.files import open_private
+from orchestrator.supervision.machines import note_cluster
 from orchestrator.supervision.process import wake
 
 LOG = "supervisor.log"
@@ -16,6 +17,7 @@ LOG = "supervisor.log"
 
 def ensure_supervisor(store: Store) -> bool:
     """Wake the running supervisor, or start one in the background; True where one was started."""
+    note_cluster(store.root)
     with store.read() as connection:
         holder = lease.holder(connection)
     wake(store)

@@ -16,6 +16,7 @@ _NO_ANSWER = re.compile(
     r"unable to contact|timed out|send/recv|zero bytes|connect failure|connection (?:refused|failure|reset)"
     r"|communication|message (?:send|receive)|unexpected message|transport endpoint|standby mode|protocol"
     r"|resource temporarily unavailable|no route to host|slurm_persist|unable to (?:establish|connect)"
+    r"|could not establish a configuration source|unable to process configuration file"
     r"|batch job submission failed: (?:unspecified error|success|no error)",
     re.IGNORECASE,
 )

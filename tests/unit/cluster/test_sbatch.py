@@ -328,6 +328,8 @@ def test_limits_mean_wait(text: str) -> None:
         ("sbatch: error: Batch job submission failed: Zero Bytes were transmitted or received", 1),
         ("sbatch: error: Batch job submission failed: Unexpected message received", 1),
         ("sbatch: error: Batch job submission failed: Something never heard of", 1),
+        ("sbatch: fatal: Could not establish a configuration source", 1),
+        ("sbatch: error: ClusterName needs to be specified\nsbatch: fatal: Unable to process configuration file", 1),
         ("", 1),
         ("", None),
         ("sbatch: error: invalid partition specified: nope", 124),
