@@ -6,6 +6,7 @@ license, every file as an entity, and a CreateAction for what a command made.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ def _code(command: str) -> str:
 
 def crate(head: Head, files: Sequence[Listed], license: str) -> bytes:
     """`ro-crate-metadata.json`: JSON-LD, one entity for each file and for each command."""
-    study = plain(head.study)
+    study, terms = plain(head.study), _license(license)
     graph: list[dict[str, Any]] = [
         {
             "@id": form.CRATE,
@@ -119,7 +120,7 @@ def crate(head: Head, files: Sequence[Listed], license: str) -> bytes:
             "description": f"Settings, results, curves, code, tables and figures of the study '{study}', and how they "
             "were made. README.md says how to check it.",
             "datePublished": f"{head.of:%Y-%m-%dT%H:%M:%SZ}",
-            "license": license or "not stated: ask its authors",
+            "license": {"@id": terms["@id"]},
             "hasPart": [{"@id": _id(one.name)} for one in files],
             "mentions": [{"@id": _action(one)} for one in files if one.command],
         },
@@ -130,6 +131,7 @@ def crate(head: Head, files: Sequence[Listed], license: str) -> bytes:
             "version": head.orch,
             "description": "a batch job orchestrator: every seed is counted exactly once",
         },
+        terms,
     ]
     for one in files:
         entity: dict[str, Any] = {
@@ -140,7 +142,8 @@ def crate(head: Head, files: Sequence[Listed], license: str) -> bytes:
             "encodingFormat": MEDIA.get(one.name.rpartition(".")[2], ANY),
             "sha256": one.sha256,
         }
-        graph.append(entity | ({"description": one.what} if one.what else {}))
+        what = one.what or next((told for name, told in FOLDERS.items() if one.name.startswith(name)), "")
+        graph.append(entity | ({"description": what} if what else {}))
     for one in files:
         if one.command:
             graph.append(
@@ -155,6 +158,17 @@ def crate(head: Head, files: Sequence[Listed], license: str) -> bytes:
             )
     context = [f"{SPECIFICATION}/context", {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}]
     return msgspec.json.format(msgspec.json.encode({"@context": context, "@graph": graph}), indent=2) + b"\n"
+
+
+def _license(license: str) -> dict[str, Any]:
+    """The entity of the terms: a licence's address where it is one or has one (SPDX), else what the person wrote."""
+    said = plain(license)
+    about = "the terms under which this is given away" if said else "nobody stated any: ask the authors"
+    if said.startswith(("https://", "http://")):
+        place = said
+    else:
+        place = f"https://spdx.org/licenses/{said}" if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", said) else "#license"
+    return {"@id": place, "@type": "CreativeWork", "name": said or "not stated", "description": about}
 
 
 def _id(name: str) -> str:

@@ -114,6 +114,20 @@ def test_each_file_is_told_and_has_its_hash(archive: Path) -> None:
     assert all(info.date_time == (1980, 1, 1, 0, 0, 0) for info in zipfile.ZipFile(archive).infolist())
 
 
+@pytest.mark.parametrize(
+    ("said", "place"),
+    [
+        ("CC-BY-4.0", "https://spdx.org/licenses/CC-BY-4.0"),
+        ("https://example.org/terms", "https://example.org/terms"),
+        ("ask us first", "#license"),
+        ("", "#license"),
+    ],
+)
+def test_a_licence_is_an_entity_of_its_own(said: str, place: str) -> None:
+    found = words._license(said)
+    assert (found["@id"], found["name"]) == (place, said or "not stated")
+
+
 def test_the_metadata_is_an_ro_crate(archive: Path) -> None:
     """What RO-Crate 1.1 says MUST be there, and the references in it lead somewhere."""
     found = members(archive)
@@ -126,6 +140,7 @@ def test_the_metadata_is_an_ro_crate(archive: Path) -> None:
     assert descriptor["conformsTo"] == {"@id": "https://w3id.org/ro/crate/1.1"}
     root = by_id["./"]
     assert root["@type"] == "Dataset" and all(root[key] for key in ("name", "description", "datePublished", "license"))
+    assert by_id[root["license"]["@id"]]["name"] and by_id[root["license"]["@id"]]["description"]
     parts = {unquote(one["@id"]) for one in root["hasPart"]}
     assert parts == set(found) - {form.CRATE, form.SUMS}
     for name in parts:
