@@ -93,6 +93,10 @@ def _twice(trial: Trial, seen: Observed, base: Baseline) -> Judged:
     for one in seen.stretches:
         lines = history(one.lines)
         wrong = reasons.first_difference(base.lines, lines, base.noise)
+        if wrong is not None and base.first is not None and min(lines) > base.first:
+            verdict, reason, told = _compare(seen, base, lines, seen.hit.names)
+            told = [f"one of the two went on from a checkpoint at epoch {min(lines)}", *told]
+            return Judged(trial=trial.name, verdict=verdict, reason=reason, told=tuple(told), hit=seen.hit.how)
         if wrong is not None:
             what = f"epoch {wrong.epoch}, {wrong.metric}: {reasons.pair(wrong.wanted, wrong.found)}"
             reason = "two of it at once disturb each other: they write outside the folders that orch gives them"

@@ -182,6 +182,18 @@ def test_a_run_that_goes_on_from_an_older_checkpoint_is_right_and_that_is_told()
     assert struck([older], Disturbance.TORN).remarks == ()
 
 
+def test_of_two_at_once_one_that_resumes_wrongly_is_no_disturbance_of_the_other() -> None:
+    whole = epochs(1, 2, 3, 4, 5)
+    resumed = stretch(epochs(3, 4, 5, lr={3: RATES[1]}), 10.0, "success")
+    found = struck([resumed], Disturbance.TWICE, before=whole)
+    assert found.verdict is Verdict.WRONG and "disturb" not in found.reason
+    assert found.reason == struck([resumed]).reason and "went on from a checkpoint at epoch 3" in found.told[0]
+    disturbed = stretch(epochs(1, 2, 3, 4, 5, loss={4: 0.6}), 10.0, "success")
+    assert "two of it at once disturb each other" in struck([disturbed], Disturbance.TWICE, before=whole).reason
+    fine = struck([stretch(epochs(3, 4, 5), 10.0, "success")], Disturbance.TWICE, before=whole)
+    assert fine.verdict is Verdict.BIT_IDENTICAL
+
+
 def test_lines_of_an_epoch_that_come_twice_are_wrong() -> None:
     one = resumed()
     again = Stretch(began=10.0, lines=(one.lines[0], *one.lines), ending="success")
