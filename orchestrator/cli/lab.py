@@ -58,6 +58,7 @@ def up(
       orch lab up usagi tanuki kitsune
       orch lab up
     """
+    from orchestrator.views.words import plural
     from slurm.lab import raising, standing
     from slurm.lab.configuration import pairs
 
@@ -65,7 +66,7 @@ def up(
     for sentence in sorry:
         click.echo(f"Warning: {sentence}", err=True)
     away = len(sorry)
-    click.echo(f"the lab is up: {len(lab.members) - away} hosts, jobs with --backend auto go there")
+    click.echo(f"the lab is up: {plural(len(lab.members) - away, 'host')}, jobs with --backend auto go there")
     roles = [f"{one.name} is its {standing.role(lab, one.name)}" for one in lab.controllers()]
     click.echo(f"{' and '.join(roles)}; {_served(standing.served_by(lab))}")
     click.echo("'orch lab unit' prints what starts it again after a reboot")
@@ -128,10 +129,11 @@ def add(hosts: tuple[str, ...], folder: Path | None, store_path: Path | None) ->
     Example:
       orch lab add inu
     """
+    from orchestrator.views.words import plural
     from slurm.lab import changing
 
     lab = changing.add(_place(folder, store_path), hosts, _watch)
-    click.echo(f"the lab has {len(lab.members)} hosts: {', '.join(one.name for one in lab.members)}")
+    click.echo(f"the lab has {plural(len(lab.members), 'host')}: {', '.join(one.name for one in lab.members)}")
 
 
 @command.command()
@@ -145,11 +147,12 @@ def remove(hosts: tuple[str, ...], force: bool, folder: Path | None, store_path:
     Example:
       orch lab remove usagi
     """
+    from orchestrator.views.words import plural
     from slurm.lab import changing
 
     lab, sorry = changing.remove(_place(folder, store_path), hosts, _watch, force=force)
     _tell(sorry, "it is out of the lab; a reboot ends what may still run there")
-    click.echo(f"the lab has {len(lab.members)} hosts: {', '.join(one.name for one in lab.members)}")
+    click.echo(f"the lab has {plural(len(lab.members), 'host')}: {', '.join(one.name for one in lab.members)}")
     sys.exit(1 if sorry else 0)
 
 
