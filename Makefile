@@ -9,7 +9,7 @@ DATA_PACKAGES := dataset-fashion-mnist
 FONT_PACKAGES := fonts-ipafont-gothic
 SERVER_PACKAGES := iproute2 openssh-server openssh-client glusterfs-client faketime rsync
 
-.PHONY: install constraints demo test test-commands test-clusters long cold test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm latex hangs until zoo foreign foreign-readers chaos lab-chaos mirror-runs mutants packages clean
+.PHONY: install constraints demo test test-commands test-clusters long cold test-fast lint bench bench-train bench-gpu bench-second-order bench-slurm bench-slices latex hangs until zoo foreign foreign-readers chaos lab-chaos mirror-runs mutants packages clean
 
 install: $(VENV)/installed
 
@@ -104,6 +104,10 @@ bench-gpu: install
 
 bench-slurm: install packages
 	$(BIN)/python -m benchmarks.bench_slurm
+
+# Ten seeds in slices against one piece each, on two pretend clusters under the same load (docs/slices.md); half an hour of waiting.
+bench-slices: install packages
+	$(BIN)/python -m benchmarks.bench_slices
 
 # Every table that orch writes, typeset (apt-get install texlive-latex-recommended). Not in CI: LaTeX is 100 MB.
 latex: install
