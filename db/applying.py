@@ -115,8 +115,8 @@ def _(entry: Cancel, connection: Connection) -> None:
 def _(entry: Dispatch, connection: Connection) -> None:
     at = stamp(entry.at)
     connection.exec_driver_sql(
-        "INSERT INTO submission (token, backend, size, pieces, slot, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-        (entry.token, entry.backend, len(entry.tasks), entry.pieces, entry.slot, at),
+        "INSERT INTO submission (token, backend, size, pieces, bundle, slot, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (entry.token, entry.backend, len(entry.tasks), entry.pieces, entry.bundle, entry.slot, at),
     )
     connection.exec_driver_sql(
         "INSERT INTO attempt (job_id, number, generation, token, position, created_at, nice, launch_id) "

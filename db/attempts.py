@@ -58,10 +58,12 @@ class StoredAttempt:
     """What was changed of it in the queue."""
     pieces: int = 0
     """Tasks of the array that run it one after the other; 0: one task runs it."""
+    bundle: int = 0
+    """Attempts in the list of one task of its submission; 0: each has a task of its own."""
 
 
 _SELECT = """SELECT a.id, a.job_id AS job, j.kind, a.number, a.generation, j.generation AS job_generation, a.token,
-    a.position, s.size, s.pieces, s.backend, s.native_id, s.slot, a.state, a.doomed, a.phase, a.reason,
+    a.position, s.size, s.pieces, s.bundle, s.backend, s.native_id, s.slot, a.state, a.doomed, a.phase, a.reason,
     coalesce(e.node, a.node) AS node, a.absent, a.cause, a.evidence, a.decision, a.checkpoint_step, a.created_at,
     a.ended_at, a.launch_id AS launch, j.launch_id AS job_launch, -j.rank AS priority, a.recall, a.nice, a.altered,
     e.pid, e.process_start, e.boot_id
@@ -209,6 +211,27 @@ def crowded_out(connection: Connection) -> set[int]:
     return {int(row[0]) for row in rows}
 
 
+def sent_back(connection: Connection) -> set[int]:
+    """Queued jobs that a bundle gave back in this generation although they had begun: they go alone next."""
+    rows = connection.exec_driver_sql(
+        "SELECT DISTINCT a.job_id FROM job j JOIN attempt a ON a.job_id = j.id AND a.generation = j.generation "
+        "JOIN submission s ON s.token = a.token JOIN execution e ON e.attempt_id = a.id "
+        "WHERE j.state = 'queued' AND j.attempts > 0 AND s.bundle > 0 AND a.cause = 'cancelled'"
+    )
+    return {int(row[0]) for row in rows}
+
+
+def bundled_before(connection: Connection, jobs: Iterable[int]) -> set[int]:
+    """Of these jobs, those of which a bundle's runner may still begin an earlier attempt."""
+    listed = msgspec.json.encode(list(jobs)).decode()
+    rows = connection.exec_driver_sql(
+        "SELECT DISTINCT a.job_id FROM attempt a JOIN submission s ON s.token = a.token "
+        "WHERE s.bundle > 0 AND a.job_id IN (SELECT value FROM json_each(?))",
+        (listed,),
+    )
+    return {int(row[0]) for row in rows}
+
+
 def is_live(connection: Connection, attempt: int) -> bool:
     """Whether the attempt has not ended."""
     found = connection.exec_driver_sql("SELECT 1 FROM attempt WHERE id = ? AND state != 'ended'", (attempt,))
@@ -224,7 +247,8 @@ def begun_again(connection: Connection, there: Iterable[tuple[str, int, bool]]) 
     listed = msgspec.json.encode(list(there)).decode()
     rows = connection.exec_driver_sql(
         "SELECT DISTINCT a.id FROM json_each(?) t JOIN attempt a ON a.token = json_extract(t.value, '$[0]') "
-        "JOIN submission s ON s.token = a.token AND (a.position = json_extract(t.value, '$[1]') OR s.pieces > 0) "
+        "JOIN submission s ON s.token = a.token AND (s.pieces > 0 "
+        "OR a.position / max(s.bundle, 1) = json_extract(t.value, '$[1]')) "
         "JOIN job j ON j.id = a.job_id WHERE a.state = 'ended' "
         "AND a.doomed = 0 AND (j.state IN ('succeeded', 'cancelled') OR a.generation < j.generation "
         "OR json_extract(t.value, '$[2]'))",

@@ -135,6 +135,8 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True, tag="dispatch", omit_d
     tasks: tuple[DispatchedTask, ...]
     pieces: int = 0
     """Of a sliced job, alone in its submission: the tasks of the array; 0: a task for each job."""
+    bundle: int = 0
+    """So many of these tasks, in their order, are the list of one of SLURM's; 0: each has its own."""
     at: datetime
 
 

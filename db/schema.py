@@ -9,7 +9,7 @@ from db import supervising as supervising  # its tables belong to the same metad
 from db.base import Table as Table
 from jobs.words import AttemptState, BackendName, Cause, JobState
 
-VERSION = "0016"  # the newest migration: what `alembic_version` of an up-to-date store holds
+VERSION = "0017"  # the newest migration: what `alembic_version` of an up-to-date store holds
 
 
 def _one_of(column: str, words: type[JobState] | type[AttemptState] | type[Cause] | type[BackendName]) -> str:
@@ -131,6 +131,7 @@ class Submission(Table):
     backend: Mapped[str]
     size: Mapped[int]
     pieces: Mapped[int] = mapped_column(server_default="0")  # tasks that run its one attempt in turn; 0: not sliced
+    bundle: Mapped[int] = mapped_column(server_default="0")  # attempts in the list of one task; 0: each has its own
     slot: Mapped[str | None]
     native_id: Mapped[str | None]
     created_at: Mapped[str]

@@ -1,4 +1,4 @@
-"""What is known of how long jobs took, for those that are run in slices: the same number of queries for any number."""
+"""What is known of how long jobs took, for slices and bundles: the same number of queries for any number of jobs."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from jobs.errors import StoreError
 from jobs.files import fsync_folder, names
 from jobs.layout import Layout
 
-VERSION = "0016"
+VERSION = "0017"
 BUSY_MILLISECONDS = 200
 """SQLite's own patience, which is part of ours: its waiting takes turns less fairly, and hears no signal."""
 

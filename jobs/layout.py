@@ -11,6 +11,7 @@ from pathlib import Path
 from jobs.files import make_folder, names, open_private
 
 EXECUTION = re.compile(r"^e([0-9]{1,9})-[0-9a-f]{6}\Z")
+LEDGER = re.compile(r"^r([0-9]{1,9})-[0-9a-f]{6}\.jsonl\Z")
 TURN = re.compile(r"^turn-([0-9]{1,9})\Z")
 """The number of a piece of an attempt: whoever makes the file has it."""
 NUMBER = re.compile(r"^[1-9][0-9]{0,8}\Z")
@@ -57,6 +58,31 @@ class Layout:
     def given_up(self, token: str) -> Path:
         """Written where a submission is taken for never launched: should it start after all, it ends at once."""
         return self.submission(token) / "given_up"
+
+    def bundle(self, token: str, index: int) -> Path:
+        """What the runners of one task of a bundled submission write, and what they are told (jobs/bundles.py)."""
+        return self.submission(token) / "bundles" / str(index)
+
+    def cancel_mark(self, token: str, index: int, job: int, attempt: int) -> Path:
+        """Written where one job of a bundle is cancelled: its runner ends that one alone."""
+        return self.bundle(token, index) / f"cancel-{job}-{attempt}"
+
+    def ledgers(self, token: str, index: int) -> list[tuple[int, Path]]:
+        """(restart count, file) of every start of a task's runner."""
+        folder = self.bundle(token, index)
+        found = ((LEDGER.match(name), name) for name in names(folder))
+        return [(int(match[1]), folder / name) for match, name in found if match]
+
+    def new_ledger(self, token: str, index: int, restart: int) -> tuple[Path, int]:
+        """A file of its own for a runner, made exclusively: its path and a descriptor to append to. Raises OSError."""
+        folder = self.bundle(token, index)
+        make_folder(folder)
+        while True:
+            path = folder / f"r{restart}-{secrets.token_hex(3)}.jsonl"
+            try:
+                return path, open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
+            except FileExistsError:
+                continue
 
     def job(self, job: int) -> Path:
         return self.runs / str(job // 1000) / str(job)

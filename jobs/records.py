@@ -160,6 +160,18 @@ class Manifest(Record, frozen=True, kw_only=True):
     tasks: tuple[Task, ...]
     terms: tuple[Terms, ...] = ()
     created_at: datetime
+    bundle: int = 0
+    """So many of the tasks, in their order, are the list of one index of the array (docs/bundles.md); 0: one each."""
+    at_once: int = 1
+    """So many of a list run at a time."""
+    learnt_seconds: float = 0.0
+    """The longest that jobs like these took; 0: none is known."""
+
+    def listed(self, index: int) -> range:
+        """The places of the tasks that the array's task with that index is to run."""
+        if not self.bundle:
+            return range(index, index + 1)
+        return range(index * self.bundle, min((index + 1) * self.bundle, len(self.tasks)))
 
 
 class QueueChange(Record, frozen=True, kw_only=True):

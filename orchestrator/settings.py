@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from jobs import trust
+from jobs import bundles, trust
 from jobs.errors import BadInput
 from jobs.files import open_regular
 from jobs.words import PRESETS, BackendName, Cause
@@ -41,6 +41,8 @@ class Slurm(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     nodes: int | None = None
     setup: tuple[str, ...] | None = None
     signal_delay_seconds: int = 90
+    bundle: int | None = None
+    """So many jobs run at a time in one task, where a command says nothing (docs/bundles.md)."""
     sbatch: dict[str, str | int | bool] = msgspec.field(default_factory=dict)
     """Any other sbatch parameter by its long name."""
 
@@ -206,6 +208,8 @@ def load(root: Path, owners: frozenset[int] = frozenset()) -> Settings:
     if settings.store.quota is not None:
         size_bytes(settings.store.quota, f"[store] quota in {path}")
     _check_mirror(settings.store, path)
+    if settings.slurm.bundle is not None:
+        bundles.checked(settings.slurm.bundle, f"[slurm] bundle in {path}")
     if settings.preset not in PRESETS:
         raise BadInput(f"unknown preset '{settings.preset}': use one of {', '.join(PRESETS)}")
     if settings.backend not in ("auto", *BackendName):

@@ -12,6 +12,7 @@ import msgspec
 
 from db.changes import Change
 from db.launching import Launching
+from jobs.bundles import OPTION as BUNDLE
 from jobs.errors import BadInput
 from jobs.resources import Asked
 from orchestrator.amounts import memory_mb, minutes
@@ -118,6 +119,8 @@ def as_sent(launching: Launching, settings: Slurm) -> Launching:
     told = {**launching.options, "slurm": merged, SIGNAL_DELAY: settings.signal_delay_seconds}
     if settings.setup is not None:
         told["setup"] = list(settings.setup)
+    if settings.bundle is not None:
+        told.setdefault(BUNDLE, settings.bundle)
     empty = [name for name in ("slurm", "setup") if not told.get(name)]
     return msgspec.structs.replace(
         launching,

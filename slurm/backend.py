@@ -70,6 +70,10 @@ class QueuedJob:
     """Nodes (local: device names) that this job must not be sent to."""
     pieces: int = 0
     """SLURM: so many tasks of an array run it one after the other, each for `resources.minutes`; 0: one task does."""
+    at_once: int = 1
+    """SLURM: so many jobs like it run at a time in one task (docs/bundles.md); 1: it has a task of its own."""
+    learnt_seconds: float = 0.0
+    """The longest that jobs like it took; 0: none is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,12 @@ class Batch:
     """Jobs that go in one submission: one sbatch (an array where there is more than one), or one local spawn."""
 
     jobs: tuple[QueuedJob, ...]
+    bundle: int = 0
+    """SLURM: so many of these jobs, in their order, are the list of one task (docs/bundles.md); 0: one each."""
+    at_once: int = 1
+    """So many of a list run at a time."""
+    learnt_seconds: float = 0.0
+    """The longest that jobs like these took; 0: none is known."""
     slot: str | None = None
     """Local: the slot's name, e.g. 'cpu:0' or 'gpu:GPU-1f…:0'; the worker's lock and visible devices follow from it."""
 
@@ -96,7 +106,7 @@ class Submission:
     @property
     def tasks(self) -> int:
         """How many tasks SLURM makes of it."""
-        return self.batch.jobs[0].pieces or len(self.batch.jobs)
+        return self.batch.jobs[0].pieces or -(-len(self.batch.jobs) // max(1, self.batch.bundle))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +118,7 @@ class LiveAttempt:
     token: str
     index: int
     size: int
-    """Tasks in its submission: 1 means no array."""
+    """Attempts in its submission: 1 means no array."""
     native_id: str | None
     """SLURM's job id of the submission (without the task), or the local worker's pid; None: not yet known."""
     slot: str | None
@@ -120,6 +130,8 @@ class LiveAttempt:
     boot_id: str | None = None
     pieces: int = 0
     """Tasks of the array that run it one after the other (then `size` is 1); 0: it is no sliced one."""
+    bundle: int = 0
+    """So many of the submission's attempts, in their order, are the list of one task; 0: each has a task of its own."""
     leaving: bool = False
     """It ends by itself: only its pieces that wait are to be cancelled."""
     piece: int | None = None
@@ -133,7 +145,14 @@ class LiveAttempt:
     @property
     def task(self) -> int | None:
         """The index that SLURM's array has for it; None: no array, or all the tasks of a sliced one."""
-        return self.piece if self.pieces else self.index if self.size > 1 else None
+        if self.pieces:
+            return self.piece
+        return self.listed_in if self.size > max(1, self.bundle) else None
+
+    @property
+    def listed_in(self) -> int:
+        """The index of the task that runs it, in an array or alone."""
+        return self.index // self.bundle if self.bundle else self.index
 
     @property
     def key(self) -> AttemptKey:
@@ -156,6 +175,8 @@ class Observation:
     evidence: tuple[str, ...] = ()
     """Lines to show: the record as the machines gave it."""
     restarts: int | None = None
+    returned: bool = False
+    """With ENDED: the task that was to run it will not, and nothing counts against the job: it is sent another way."""
     previous: Observation | None = None
     """Of an attempt that SLURM requeued, told once per requeue: how the execution before ended (with its node)."""
 

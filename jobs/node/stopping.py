@@ -55,6 +55,8 @@ class Stop:
         """Take over USR2 and TERM from submitit, whose own handler would requeue in the middle of a step."""
         signal.signal(signal.SIGUSR2, self._on_user_signal)
         signal.signal(signal.SIGTERM, self._on_term)
+        # whoever forked this worker may have kept them back until now
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR2, signal.SIGTERM))
 
     def _on_user_signal(self, number: int, frame: FrameType | None) -> None:
         self.ask(StopReason.USER_SIGNAL)

@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 import warnings
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -57,11 +58,15 @@ class Task:
         if manifest is None:
             raise DataError(f"no readable manifest in {self.folder}: is the store's folder mounted on this node?")
         index = int(os.environ.get("SLURM_ARRAY_TASK_ID", os.environ.get("ORCH_INDEX", "0")))
-        sliced = manifest.tasks[0] if manifest.tasks[0].pieces else None
+        sliced = manifest.tasks[0] if manifest.tasks and manifest.tasks[0].pieces else None
         if layout.given_up(manifest.token).name in reading(lambda: names(Path(self.folder))):
             print("orch: this submission was given up before it started; its jobs go through another one", flush=True)
         elif sliced is not None and (why := pieces.needless(layout, sliced)) is not None:
             print(f"orch: this piece has nothing to do: {why}", flush=True)
+        elif manifest.bundle:
+            from jobs.node.bundle import Runner
+
+            Runner(layout, manifest, index).run()
         else:
             Execution(layout, manifest, 0 if sliced is not None else index).run()
         if "SUBMITIT_EXECUTOR" in os.environ:
@@ -72,7 +77,10 @@ class Task:
 class Execution:
     """One start of one attempt on this node."""
 
-    def __init__(self, layout: Layout, manifest: Manifest, index: int) -> None:
+    def __init__(self, layout: Layout, manifest: Manifest, index: int, *, bundle_began: datetime | None = None) -> None:
+        """`index`: of its task in the manifest. `bundle_began`: of one of many in a bundle, since when the time of all
+        of them runs; whether to requeue is then the runner's affair."""
+        self.bundle_began = bundle_began
         self.stop = Stop()
         self.stop.on_signals()  # before the first wait for a full disk
         self.layout = layout
@@ -167,7 +175,8 @@ class Execution:
                 checkpoint_step=context.checkpoints.newest_step,
             )
         asked = outcome.ending == "interrupted" and self.stop.reason is StopReason.USER_SIGNAL
-        requeue = asked and not self.task.pieces and slurm_job_id()  # after a piece the next one goes on
+        alone = not self.task.pieces and self.bundle_began is None  # after a piece the next one goes on
+        requeue = asked and alone and slurm_job_id()
         if requeue:
             outcome = msgspec.structs.replace(outcome, requeued=True)
         self._write(outcome)
@@ -255,11 +264,14 @@ class Execution:
                 task = as_it_stands(self.layout, self.token, task)
             minutes = task.resources.minutes
             limit = minutes * 60
-            elapsed = time.time() - self.started.at.timestamp()
+            began = self.started.at
+            elapsed = time.time() - (self.bundle_began or began).timestamp()
             early = min(EARLY_SIGNAL_SECONDS, limit / 6 + 90)
             cause = Cause.TIMEOUT if elapsed >= limit - early else Cause.PREEMPTED
             advanced = context.checkpoints.newest_step > context.checkpoints.resumed_step
-            if cause is Cause.TIMEOUT and not advanced and elapsed >= limit * 0.25:
+            # in a bundle it may have begun late, and then had less than its time
+            whole = self.bundle_began is None or (began - self.bundle_began).total_seconds() < early
+            if cause is Cause.TIMEOUT and not advanced and elapsed >= limit * 0.25 and whole:
                 text = f"no progress in a whole time limit ({minutes} minutes)"
                 if task.pieces:
                     text = pieces.too_short(minutes)

@@ -35,6 +35,11 @@ TERMS: list[click.Option] = [
         help="SLURM: as an array of pieces of so long, like 30m; 'auto' as learnt, 'off' (docs/slices.md).",
     ),
     click.Option(
+        ["--bundle"],
+        metavar="N",
+        help="SLURM: run N jobs at a time in one task, and the next when one ends; 'off' (docs/bundles.md).",
+    ),
+    click.Option(
         ["--resume"],
         type=click.Choice(RESUME),
         help="'anyway': from checkpoints though 'orch rehearse' found it wrong; 'verified' takes that back.",
@@ -88,7 +93,7 @@ LIMITS: list[click.Option] = [
 
 def asked_for(given: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
     """The resources that options ask for, and how to run the jobs otherwise. Raises BadInput."""
-    from jobs import launchers
+    from jobs import bundles, launchers
     from jobs.resources import Asked
     from jobs.rhythm import OPTION
     from orchestrator import terms
@@ -103,12 +108,15 @@ def asked_for(given: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
         options[OPTION] = hang_after(given["hang_after"])
     if given.get("slices") is not None:
         options[SLICES] = slices(given["slices"])
+    if given.get("bundle") is not None:
+        options[bundles.OPTION] = bundles.checked(given["bundle"])
     if given.get("resume") is not None:
         options["resume"] = given["resume"]
     _check(options)
     options |= launchers.checked(given["launcher"], given["ranks_per_node"])
     if slurm or typed:
         options["slurm"] = terms.with_gpu_type(slurm, typed)
+    bundles.check_beside(options)
     asked = Asked(
         cpus=given["cpus"],
         gpus=None if typed else gpus,

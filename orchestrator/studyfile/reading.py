@@ -35,6 +35,7 @@ TERMS = (
     "retry_oom_mem",
     "hang_after",
     "slices",
+    "bundle",
     "resume",
     "partition",
     "account",

@@ -20,6 +20,7 @@ from db.jobs import StoredJob
 from db.minds import changed
 from db.writer import Writer
 from jobs import launchers
+from jobs.bundles import OPTION as BUNDLE
 from jobs.errors import BadInput
 from jobs.kind import kind_named
 from jobs.launchers import LAUNCHER, PER_NODE
@@ -233,8 +234,10 @@ def words(change: Change) -> str:
         told.append(f"hang-after {'off' if given == 0 else f'{given:.0f} s' if given > 0 else 'as learnt'}")
     if (pieces := change.options.get(SLICES)) is not None:
         told.append(f"slices {'off' if pieces == 0 else f'of {pieces} min' if isinstance(pieces, int) else pieces}")
+    if (many := change.options.get(BUNDLE)) is not None:
+        told.append(f"bundle {many}" if many else "bundle off")
     for name, value in {**change.slurm, **change.options}.items():
-        if value is not None and name not in ("minutes", OPTION, SLICES):
+        if value is not None and name not in ("minutes", OPTION, SLICES, BUNDLE):
             shown = ", ".join(value) if isinstance(value, dict | list) else value
             told.append(f"{name.replace('_', '-')}" + ("" if value is True else f" {shown}"))
     told += [f"--env {name}" for name in change.env]

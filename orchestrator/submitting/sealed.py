@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from db import jobs
 from db.jobs import StoredJob
 from db.sealing import Seals
+from jobs.bundles import OPTION as BUNDLE
 from jobs.errors import BadInput
 from jobs.words import BackendName
 from orchestrator.submitting.planning import Launch
@@ -50,5 +51,5 @@ def admit(connection: Connection, launch: Launch, new: Sequence[int], *, dry_run
 
 
 def taken_out(options: dict[str, Any]) -> tuple[str, ...]:
-    """Take slices out of the options of jobs that run on this host; what was taken, for the note that says so."""
-    return (OPTION,) if options.pop(OPTION, 0) else ()
+    """Take out of the options of jobs that run here what is for SLURM's queue alone; for the note that says so."""
+    return tuple(name for name in (OPTION, BUNDLE) if options.pop(name, 0))

@@ -99,9 +99,11 @@ class Alterations:
                     manifests[one.token] = read_json(self._tenure.store.layout.manifest(one.token), Manifest)
                 sent = _options(manifests[one.token], one)
                 change = difference(launches[one.launch or 0], after, sent) if sent is not None else None
+                # what a task of many asks for is not one's alone to change
+                change = None if one.bundle else change
             wanted = nice(after.options, one.priority, level)
             waits = one.state is AttemptState.SUBMITTED
-            different = waits and wanted != one.nice and (one.id, wanted) not in self._left
+            different = waits and not one.bundle and wanted != one.nice and (one.id, wanted) not in self._left
             made.append(Due(attempt=one, change=change, nice=wanted if different else None))
         return made
 

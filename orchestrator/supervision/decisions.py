@@ -15,7 +15,7 @@ from jobs.words import AttemptState, BackendName, Cause
 from orchestrator.supervision import endings, incidents, ingestion, policy
 from orchestrator.supervision.acceptance import accept, hint, new_success
 from orchestrator.supervision.backends import Backends
-from orchestrator.supervision.judging import Accept, Over, Requeued, Running, Verdict
+from orchestrator.supervision.judging import Accept, Over, Requeued, Returned, Running, Verdict
 from orchestrator.supervision.observation import Observations, phase_changes
 from orchestrator.supervision.placing import pools_of_job
 from orchestrator.supervision.reading import Look
@@ -84,6 +84,8 @@ class Decisions:
             attempts.set_running(connection, attempt.id, at)
         elif isinstance(verdict, Requeued):
             attempts.set_submitted(connection, attempt.id, at)
+        elif isinstance(verdict, Returned):
+            writer.decide([endings.returned(attempt, verdict, look.own(attempt), at)])
         elif isinstance(verdict, Over):
             nodes = self._nodes_for(connection, attempt)
             own = look.own(attempt)

@@ -13,6 +13,8 @@ from db import attempts, health, jobs, limits
 from db.attempts import StoredAttempt
 from db.jobs import StoredJob
 from db.launching import Launching
+from db.slices import took
+from jobs.bundles import at_once
 from jobs.errors import BadInput
 from jobs.words import AttemptState, BackendName
 from orchestrator.settings import hours
@@ -23,6 +25,7 @@ from orchestrator.supervision.cycle import Cycle
 from orchestrator.supervision.handover import live_attempt, queued_job
 from orchestrator.supervision.launches import Launches
 from orchestrator.supervision.placing import Placement, place, within
+from orchestrator.supervision.slicing import SlicePlan
 from orchestrator.supervision.submissions import intend
 from orchestrator.supervision.tenure import Tenure
 from orchestrator.terms import as_sent
@@ -108,7 +111,12 @@ class Dispatcher:
             return 0
         with self._tenure.store.read() as connection:
             alone = attempts.crowded_out(connection)
-            plans = sliced.plans(connection, queued) if backend.name == BackendName.SLURM else {}
+            plans, learnt = dict[int, SlicePlan](), dict[int, float]()
+            if backend.name == BackendName.SLURM:
+                alone |= attempts.sent_back(connection)
+                plans = sliced.plans(connection, queued)
+                known = took(connection, [job.id for job in queued if at_once(job.launching.options) > 1])
+                learnt = {job: max((seconds for seconds, _ in runs), default=0.0) for job, runs in known.items()}
         level = max([0, queued[0].priority, *(one.priority for one in live if one.state is AttemptState.SUBMITTED)])
         wanted = [
             queued_job(
@@ -117,6 +125,7 @@ class Dispatcher:
                 alone=job.id in alone,
                 level=level,
                 plan=plans.get(job.id),
+                learnt=learnt.get(job.id, 0.0),
             )
             for job in queued
         ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -14,10 +15,10 @@ from db.executions import StoredExecution
 from db.known import known
 from jobs.node import disks
 from jobs.node.disks import OF_THE_NODE
-from jobs.words import FINAL, AttemptState, BackendName, Cause
+from jobs.words import FINAL, AttemptState, BackendName, Cause, JobState
 from orchestrator.supervision import incidents, policy
 from orchestrator.supervision.handover import resources_of
-from orchestrator.supervision.judging import Over
+from orchestrator.supervision.judging import Over, Returned
 from orchestrator.supervision.likeness import same_error
 from orchestrator.supervision.seen import Seen
 from slurm import causes
@@ -66,7 +67,7 @@ def entries(
             start_step=before,
             several_nodes=nodes > 1,
             shared_error=bool(alike) and policy.is_shared({node for _, node in alike}, nodes),
-            foreign_gpu_memory=policy.others_used_memory(verdict.error, _parts(attempt)),
+            foreign_gpu_memory=policy.others_used_memory(verdict.error, _parts(attempt, job.launching.options)),
             shared_disk=(outcome is not None and outcome.disk not in ("", OF_THE_NODE))
             or any(disks.TEXT.search(line) for line in verdict.evidence if outcome is None),
             hung_there=verdict.cause is Cause.HANG and _hung_there(connection, attempt, verdict, at),
@@ -101,6 +102,21 @@ def entries(
         struck = _blamed(attempt, verdict, decision.cause)
         made += incidents.strikes(connection, struck, decision.cause, job.id, began, at)
     return made
+
+
+def returned(attempt: StoredAttempt, verdict: Returned, own: Sequence[Seen], at: datetime) -> Ended:
+    """A bundle gave it back: it is queued again at once, without a budget, a strike or a count."""
+    return Ended(
+        job=attempt.job,
+        attempt=attempt.number,
+        cause=Cause.CANCELLED,
+        then=JobState.QUEUED.value,
+        evidence=verdict.evidence,
+        decision=f"given back by its task: {verdict.evidence[-1]}" if verdict.evidence else "given back by its task",
+        launched=verdict.ran,
+        checkpoint_step=max([seen.checkpoint_step for seen in own], default=-1),
+        at=at,
+    )
 
 
 def _failed_setup(verdict: Over) -> str | None:
@@ -175,6 +191,8 @@ def _hung_there(connection: Connection, attempt: StoredAttempt, verdict: Over, a
     return len(own) < policy.NODES_TO_BLAME_THE_PROGRAM and any(here.intersection(where) for _, where in places)
 
 
-def _parts(attempt: StoredAttempt) -> int:
-    """How many jobs a GPU of its slot was divided between."""
+def _parts(attempt: StoredAttempt, options: Mapping[str, Any]) -> int:
+    """How many jobs a GPU of its slot, or of its task, was divided between."""
+    if attempt.bundle:
+        return max(1, int(options.get("jobs_per_gpu", 1)))
     return max((share.parts for share in slots.parse_slot(attempt.slot)), default=1) if attempt.slot else 1

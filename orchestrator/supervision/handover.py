@@ -6,6 +6,7 @@ import msgspec
 
 from db.attempts import StoredAttempt
 from db.jobs import StoredJob
+from jobs.bundles import at_once
 from jobs.kind import kind_named
 from jobs.records import JobFile
 from jobs.resources import Resources
@@ -32,6 +33,7 @@ def live_attempt(attempt: StoredAttempt) -> LiveAttempt:
         process_start=attempt.process_start,
         boot_id=attempt.boot_id,
         pieces=attempt.pieces,
+        bundle=attempt.bundle,
     )
 
 
@@ -42,11 +44,18 @@ def resources_of(job: StoredJob) -> Resources:
 
 
 def queued_job(
-    job: StoredJob, avoid: frozenset[str], *, alone: bool, level: int = 0, plan: SlicePlan | None = None
+    job: StoredJob,
+    avoid: frozenset[str],
+    *,
+    alone: bool,
+    level: int = 0,
+    plan: SlicePlan | None = None,
+    learnt: float = 0.0,
 ) -> QueuedJob:
-    """A queued job as a backend is told of it; `alone`: it shares its GPU with no other job of ours.
+    """A queued job as a backend is told of it; `alone`: it shares its GPU, or its task, with no other job of ours.
 
-    `level`: the highest priority that waits in SLURM's queue; `plan`: of a job that is run in slices.
+    `level`: the highest priority that waits in SLURM's queue; `plan`: of a job that is run in slices; `learnt`: the
+    seconds that jobs like it took.
     """
     options = job.launching.options
     if job.launching.backend == BackendName.SLURM and (back := nice(options, job.priority, level)):
@@ -60,6 +69,8 @@ def queued_job(
         job=job.id,
         resources=resources,
         pieces=pieces,
+        at_once=1 if alone or pieces or job.launching.backend != BackendName.SLURM else at_once(options),
+        learnt_seconds=learnt,
         device=job.launching.device,
         checkpoints=kind_named(job.kind).checkpoints,
         options={**options, "jobs_per_gpu": 1} if alone else options,

@@ -113,6 +113,8 @@ def _read_submission(store: Store, token: str) -> Submission | None:
     batch = Batch(
         jobs=tuple(QueuedJob(job=task.job, resources=task.resources) for task in manifest.tasks),
         slot=slot,
+        bundle=manifest.bundle,
+        at_once=manifest.at_once,
     )
     return Submission(token=token, folder=Path(store.layout.submission(token)), manifest=manifest, batch=batch)
 

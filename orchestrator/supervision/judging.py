@@ -77,7 +77,15 @@ class Over:
     node: str | None
 
 
-Verdict = Nothing | Running | Requeued | Accept | Over
+@dataclass(frozen=True, kw_only=True)
+class Returned:
+    """The task that was to run it will not: it is queued again, and nothing counts against it."""
+
+    evidence: tuple[str, ...]
+    ran: bool
+
+
+Verdict = Nothing | Running | Requeued | Accept | Over | Returned
 
 
 def judge(case: Case) -> Verdict:
@@ -88,10 +96,23 @@ def judge(case: Case) -> Verdict:
         if not whole:
             return Nothing()  # its last epochs are still on their way through the shared folder
         return Accept(seen=min(whole, key=lambda seen: seen.outcome.at if seen.outcome else seen.started.at))
+    if case.observation is not None and case.observation.returned:
+        return _returned(case, case.observation)
     newest = case.executions[-1] if case.executions else None
     if newest is not None and newest.outcome is not None and not newest.outcome.superseded:
         return _with_outcome(case, newest)
     return _without_outcome(case, newest)
+
+
+def _returned(case: Case, observation: Observation) -> Verdict:
+    if observation.phase is Phase.ABSENT:
+        if case.attempt.absent + 1 < LOST_CYCLES or case.age_seconds < UNSEEN_SECONDS:
+            return Nothing()
+    elif case.ended_seconds < SETTLE_SECONDS and not case.executions:
+        return Nothing()  # a start may be seen late
+    if _copy_alive(case, None):
+        return Nothing()
+    return Returned(evidence=observation.evidence, ran=bool(case.executions))
 
 
 def _with_outcome(case: Case, newest: Seen) -> Verdict:

@@ -9,11 +9,11 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection
 
-from db import jobs, limits, results, rhythms, sealing
+from db import attempts, jobs, limits, results, rhythms, sealing
 from db.entries import Dispatch, DispatchedTask
 from db.jobs import StoredJob
 from jobs.errors import StoreError
-from jobs.files import make_folder, write_json
+from jobs.files import fsync_folder, make_folder, write_json
 from jobs.layout import Layout
 from jobs.records import Manifest, Task, Terms
 from jobs.words import BackendName, JobState
@@ -45,6 +45,7 @@ def intend(
                 backend=backend,
                 slot=submission.batch.slot,
                 pieces=submission.batch.jobs[0].pieces,
+                bundle=submission.batch.bundle,
                 nice=nice(submission.batch.jobs[0].options, 0, 0),
                 tasks=tuple(DispatchedTask(t.job, t.attempt, t.generation) for t in submission.manifest.tasks),
                 at=at,
@@ -52,7 +53,25 @@ def intend(
             if _still_wanted(writer.connection, submission, by_id):
                 writer.decide([entry])
                 kept.append(submission)
+    _close_earlier(tenure, kept)
     return kept
+
+
+def _close_earlier(tenure: Tenure, submissions: Sequence[Submission]) -> None:
+    """Before these are launched: a runner of a bundle that was requeued begins no job that has a later attempt."""
+    tasks = [task for submission in submissions for task in submission.manifest.tasks if task.attempt > 1]
+    if not tasks:
+        return
+    with tenure.store.read() as connection:
+        before = attempts.bundled_before(connection, [task.job for task in tasks])
+    for task in tasks:
+        if task.job in before:
+            folder = tenure.store.layout.attempt(task.job, task.attempt)
+            try:
+                make_folder(folder)
+                fsync_folder(folder.parent)
+            except OSError as error:
+                raise StoreError(f"cannot make {folder}: {error.strerror}; make room or mend the folder") from None
 
 
 def _still_wanted(connection: Connection, submission: Submission, read: Mapping[int, StoredJob]) -> bool:
@@ -107,7 +126,16 @@ def _submission(
                 pieces=item.pieces,
             )
         )
-    manifest = Manifest(token=token, backend=backend, tasks=tuple(tasks), terms=tuple(terms), created_at=at)
+    manifest = Manifest(
+        token=token,
+        backend=backend,
+        tasks=tuple(tasks),
+        terms=tuple(terms),
+        created_at=at,
+        bundle=batch.bundle,
+        at_once=batch.at_once,
+        learnt_seconds=batch.learnt_seconds,
+    )
     try:
         make_folder(folder, exist_ok=False)
         write_json(layout.manifest(token), manifest)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from db.attempts import StoredAttempt
 from jobs.words import AttemptState
-from orchestrator.supervision.judging import Accept, Case, Over, Requeued, Running, Verdict, judge
+from orchestrator.supervision.judging import Accept, Case, Over, Requeued, Returned, Running, Verdict, judge
 from orchestrator.supervision.observation import Ends, Observations
 from orchestrator.supervision.reading import Look
 from orchestrator.supervision.tenure import Tenure
@@ -59,4 +59,4 @@ def is_quiet(attempt: StoredAttempt, verdict: Verdict | None) -> bool:
         return attempt.state is AttemptState.RUNNING
     if isinstance(verdict, Requeued):
         return attempt.state is AttemptState.SUBMITTED
-    return not isinstance(verdict, Accept | Over)
+    return not isinstance(verdict, Accept | Over | Returned)

@@ -10,6 +10,8 @@ import msgspec
 
 from slurm.backend import Batch, QueuedJob
 
+MARGIN = 1.25
+"""Times the longest run known: as the runner of a bundle reckons (jobs/node/bundling.py)."""
 LEAST_PIECES = 2
 """One piece alone would be no array to SLURM."""
 DEFAULT_MAX_ARRAY = 1001
@@ -19,35 +21,68 @@ DEFAULT_MAX_ARRAY = 1001
 def request(job: QueuedJob) -> bytes:
     """What sbatch would be told for this job: jobs of one array have all of it in common."""
     told = [job.options.get(name) for name in ("slurm", "setup", "signal_delay_seconds")]
+    if job.at_once > 1:
+        told += [job.at_once, job.options.get("jobs_per_gpu")]
     asked = [job.resources, job.checkpoints, told, sorted(job.avoid)]
     return msgspec.json.encode(asked, order="sorted")
 
 
-def group(queued: Sequence[QueuedJob], max_array: int = DEFAULT_MAX_ARRAY, room: int | None = None) -> list[Batch]:
+def group(
+    queued: Sequence[QueuedJob], max_array: int = DEFAULT_MAX_ARRAY, room: int | None = None, nodes: int = 1
+) -> list[Batch]:
     """Jobs (in order of priority) as submissions of at most `max_array` tasks, `room` tasks in all.
 
     A sliced job is an array of its own, of fewer pieces where there is not so much room, but never of less than two:
-    when they are used up, its next attempt has more.
+    when they are used up, its next attempt has more. Jobs that are bundled go as lists, `nodes` saying how many could
+    run side by side.
     """
     size = max(max_array, 1)
     left = sum(max(job.pieces, 1) for job in queued) if room is None else max(room, 0)
     together: dict[bytes, list[QueuedJob]] = {}
     sliced = []
     for job in queued:
-        if left <= 0:
+        key = request(job)
+        mine = together.get(key, []) if not job.pieces else []
+        if left <= 0 and not (mine and len(mine) % job.at_once):
+            if job.at_once > 1:
+                continue  # there may be room in the last task of those that go with it
             break
         if job.pieces:
             pieces = max(min(job.pieces, size, left), LEAST_PIECES)
             sliced.append(Batch(jobs=(replace(job, pieces=pieces),)))
             left -= pieces
         else:
-            together.setdefault(request(job), []).append(job)
-            left -= 1
-    return sliced + [
-        Batch(jobs=tuple(jobs[start : start + size]))
-        for jobs in together.values()
-        for start in range(0, len(jobs), size)
-    ]
+            left -= len(mine) % job.at_once == 0
+            together.setdefault(key, []).append(job)
+    return sliced + [batch for jobs in together.values() for batch in _batches(jobs, size, nodes)]
+
+
+def _batches(jobs: Sequence[QueuedJob], size: int, nodes: int) -> list[Batch]:
+    """Jobs that ask for the same, as one array after the other."""
+    learnt = max(job.learnt_seconds for job in jobs)
+    each = listed(len(jobs), jobs[0].at_once, jobs[0].resources.minutes, learnt, nodes)
+    found = []
+    for start in range(0, len(jobs), size * each):
+        some = tuple(jobs[start : start + size * each])
+        if each > 1 and len(some) > 1:
+            at_once = min(jobs[0].at_once, len(some))
+            found.append(Batch(jobs=some, bundle=each, at_once=at_once, learnt_seconds=learnt))
+        else:
+            found.append(Batch(jobs=some))
+    return found
+
+
+def listed(count: int, at_once: int, minutes: int, learnt_seconds: float, nodes: int) -> int:
+    """How many of `count` jobs are the list of one task that runs `at_once` of them at a time.
+
+    As many as its time limit takes, by what jobs like them took; where none has ended yet, as many as there are, since
+    what does not fit goes back. But never so many that a node stands idle for want of a task.
+    """
+    if at_once <= 1:
+        return 1
+    spread = -(-count // max(nodes, 1))
+    rounds = int(minutes * 60 / (MARGIN * learnt_seconds)) if learnt_seconds > 0 else count
+    return min(max(at_once, min(spread, at_once * max(rounds, 1))), max(count, 1))
 
 
 @dataclass(frozen=True)

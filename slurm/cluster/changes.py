@@ -79,12 +79,12 @@ class Changes:
         known = self.machines.known(exclude)
         if waiting and self._avoided != (known, self.requeues.seen if known else 0):
             self._exclude([(row.job, attempt.token) for attempt, row in waiting], known)
-        soon = [
-            row.id
+        soon = {
+            row.id: None  # once, where one row stands for many
             for attempt, row in waiting
             if row.reason == "BeginTime" and (attempt.row_key in self.requeues.of_bad_nodes or attempt.node in known)
-        ]
-        for some in chunks(soon):
+        }
+        for some in chunks(list(soon)):
             self._tell(["scontrol", "update", f"jobid={','.join(some)}", "StartTime=now"])
         self._release([(attempt.row_key, row) for attempt, row in waiting])
 
@@ -118,7 +118,7 @@ class Changes:
         present = time.monotonic()
         held = {key: row.id for key, row in waiting if states.held_for_launch(row.reason)}
         ready = [key for key in held if present - self._released.get(key, -RELEASED_AGAIN_S) >= RELEASED_AGAIN_S]
-        for some in chunks([held[key] for key in ready]):
+        for some in chunks(list(dict.fromkeys(held[key] for key in ready))):
             self._tell(["scontrol", "release", ",".join(some)])
         self._released = {key: at for key, at in self._released.items() if key in held} | dict.fromkeys(ready, present)
 

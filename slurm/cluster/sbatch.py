@@ -19,12 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from submitit.core.utils import DelayedSubmission, FailedSubmissionError
 from submitit.slurm.slurm import SlurmExecutor
 
 import jobs
 from jobs.errors import BadInput
 from jobs.files import make_folder, open_private, write_bytes
+from jobs.node import bundling
 from jobs.node.environment import BEFORE_SETUP
 from jobs.node.worker import Task
 from jobs.resources import Resources
@@ -100,7 +102,7 @@ def parameters(submission: Submission, exclude: frozenset[str], settings: Launch
     """What submitit's executor is given for this submission. Pure but for the names of the caller's environment."""
     job = submission.batch.jobs[0]
     free = free_parameters(job.options)
-    asked = _resources(job.resources, free)
+    asked = _resources(_of_task(job, submission.batch.at_once), free)
     asked["job_name"] = submission.token
     limit = seconds_of(str(free.get("time", job.resources.minutes)))
     delay = int(job.options.get("signal_delay_seconds", settings.signal_delay_s))
@@ -120,6 +122,15 @@ def parameters(submission: Submission, exclude: frozenset[str], settings: Launch
         free.setdefault("requeue", True)
     asked["additional_parameters"] = free
     return asked
+
+
+def _of_task(job: QueuedJob, at_once: int) -> Resources:
+    """What a task asks for that runs so many of these jobs at a time."""
+    wanted, per_gpu = job.resources, max(1, int(job.options.get("jobs_per_gpu", 1)))
+    if at_once <= 1:
+        return wanted
+    gpus = bundling.gpus_needed(wanted.gpus, at_once, per_gpu)
+    return msgspec.structs.replace(wanted, cpus=wanted.cpus * at_once, memory_mb=wanted.memory_mb * at_once, gpus=gpus)
 
 
 def _resources(resources: Resources, free: Mapping[str, Any]) -> dict[str, Any]:
