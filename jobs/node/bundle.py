@@ -260,9 +260,10 @@ class Runner:
             cpus = os.environ.get("SLURM_CPUS_PER_TASK", "")
             if cpus.isdecimal():
                 os.environ["SLURM_CPUS_PER_TASK"] = str(max(1, int(cpus) // self.manifest.at_once))
-            from jobs.node.worker import Execution
+            from jobs.node.worker import Bundled, Execution
 
-            Execution(self.layout, self.manifest, self.places[task.job, task.attempt], bundle_began=self.began).run()
+            mine = Bundled(self.began, os.getppid())
+            Execution(self.layout, self.manifest, self.places[task.job, task.attempt], bundled=mine).run()
             code = 0
         except BaseException as error:
             with contextlib.suppress(OSError):

@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 import warnings
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -74,13 +75,22 @@ class Task:
             os._exit(0)
 
 
+@dataclass(frozen=True)
+class Bundled:
+    """Of a worker that shares its SLURM task with others."""
+
+    began: datetime
+    """Since when the time of all of them runs."""
+    runner: int
+    """Pid of the one that forked it."""
+
+
 class Execution:
     """One start of one attempt on this node."""
 
-    def __init__(self, layout: Layout, manifest: Manifest, index: int, *, bundle_began: datetime | None = None) -> None:
-        """`index`: of its task in the manifest. `bundle_began`: of one of many in a bundle, since when the time of all
-        of them runs; whether to requeue is then the runner's affair."""
-        self.bundle_began = bundle_began
+    def __init__(self, layout: Layout, manifest: Manifest, index: int, *, bundled: Bundled | None = None) -> None:
+        """`index`: of its task in the manifest. `bundled`: of one of many; requeueing is its runner's affair."""
+        self.bundled = bundled
         self.stop = Stop()
         self.stop.on_signals()  # before the first wait for a full disk
         self.layout = layout
@@ -175,7 +185,7 @@ class Execution:
                 checkpoint_step=context.checkpoints.newest_step,
             )
         asked = outcome.ending == "interrupted" and self.stop.reason is StopReason.USER_SIGNAL
-        alone = not self.task.pieces and self.bundle_began is None  # after a piece the next one goes on
+        alone = not self.task.pieces and self.bundled is None  # after a piece the next one goes on
         requeue = asked and alone and slurm_job_id()
         if requeue:
             outcome = msgspec.structs.replace(outcome, requeued=True)
@@ -265,19 +275,21 @@ class Execution:
             minutes = task.resources.minutes
             limit = minutes * 60
             began = self.started.at
-            elapsed = time.time() - (self.bundle_began or began).timestamp()
+            task_began = self.bundled.began if self.bundled is not None else began
+            elapsed = time.time() - task_began.timestamp()
             early = min(EARLY_SIGNAL_SECONDS, limit / 6 + 90)
             cause = Cause.TIMEOUT if elapsed >= limit - early else Cause.PREEMPTED
             advanced = context.checkpoints.newest_step > context.checkpoints.resumed_step
             # in a bundle it may have begun late, and then had less than its time
-            whole = self.bundle_began is None or (began - self.bundle_began).total_seconds() < early
+            whole = (began - task_began).total_seconds() < early
             if cause is Cause.TIMEOUT and not advanced and elapsed >= limit * 0.25 and whole:
                 text = f"no progress in a whole time limit ({minutes} minutes)"
                 if task.pieces:
                     text = pieces.too_short(minutes)
                 return Outcome(ending="failure", cause=Cause.TIMEOUT, error=text, at=now())
         elif reason is StopReason.TERMINATED:
-            cause = Cause.PREEMPTED
+            orphaned = self.bundled is not None and os.getppid() != self.bundled.runner
+            cause = Cause.KILLED if orphaned else Cause.PREEMPTED
         return Outcome(ending="interrupted", cause=cause, superseded=reason is StopReason.SUPERSEDED, at=now())
 
 
