@@ -179,22 +179,15 @@ class Runner:
     # ---- beginning
 
     def _unfinished(self, tasks: list[Task]) -> list[Task]:
-        """Those that are not over by their own files, nor sent another way: a requeued runner begins with these."""
+        """Those of which no runner before this one saw the end."""
         runners = [
             (restart, lines)
             for restart, path in reading(lambda: self.layout.ledgers(self.manifest.token, self.index), self._told)
             if (lines := read_lines(path)) and path != self.path
         ]
         standings = bundles.read(runners).standings
-        over = (Step.ENDED, Step.RETURNED, Step.CANCELLED)
-        found = []
-        for task in tasks:
-            before = standings.get((task.job, task.attempt))
-            if before is not None and before.step in over:
-                continue
-            if self._needless(task) is None:
-                found.append(task)
-        return found
+        over = {key for key, one in standings.items() if one.step in (Step.ENDED, Step.RETURNED, Step.CANCELLED)}
+        return [task for task in tasks if (task.job, task.attempt) not in over]
 
     def _needless(self, task: Task) -> str | None:
         later = [one for one in reading(lambda: self.layout.attempts(task.job), self._told) if one > task.attempt]

@@ -57,13 +57,14 @@ class Node:
         token = f"orch-{attempt:016x}"
         if terms is not None:
             more["terms"] = 0
+        listed = {name: more.pop(name) for name in ("bundle", "at_once", "learnt_seconds") if name in more}
         tasks = tuple(
-            Task(job=job, attempt=attempt, resources=Resources(), **{"generation": 1, **more}) for job in jobs
+            Task(job=job, attempt=attempt, **{"generation": 1, "resources": Resources(), **more}) for job in jobs
         )
         folder = self.layout.submission(token)
         folder.mkdir()
         shared = () if terms is None else (terms,)
-        manifest = Manifest(token=token, backend="local", tasks=tasks, terms=shared, created_at=now())
+        manifest = Manifest(token=token, backend="local", tasks=tasks, terms=shared, created_at=now(), **listed)
         write_json(folder / "manifest.json", manifest)
         return folder
 
