@@ -11,9 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from jobs import bundles
+from jobs.bundles import BundleLine, Step
+from jobs.files import read_lines
 from jobs.layout import Layout
 from tests.simulation.clock import VirtualClock
 from tests.simulation.folder import SharedFolder
+from tests.simulation.runners import Runner
 from tests.simulation.workers import Ledger, Worker
 
 PLACES = 3
@@ -87,7 +91,7 @@ class Task:
     begin: float = 0.0
     ended: float | None = None
     in_queue: bool = True
-    worker: Worker | None = None
+    worker: Worker | Runner | None = None
     again: bool = False
     """It began again after its end."""
     asked: dict[str, str] = field(default_factory=dict)
@@ -95,6 +99,8 @@ class Task:
     runs: list[Run] = field(default_factory=list)
     alone: bool = False
     """No other task of its array runs beside it (--array=0-9%1)."""
+    bundle: int = 0
+    """So many attempts are its list; 0: it is one attempt's."""
 
     @property
     def id(self) -> str:
@@ -104,6 +110,22 @@ class Task:
     def place(self) -> int:
         """The position of its attempt in its submission."""
         return 0 if self.alone else self.index or 0
+
+    def holds(self, position: int, job: int, attempt: int) -> bool:
+        """Whether it runs the attempt at that position of its submission, or may yet: of a bundle, only what it was not
+        told to leave, and what nobody sent another way."""
+        if not self.bundle:
+            return self.place == position
+        if (self.index or 0) != position // self.bundle:
+            return False
+        if isinstance(self.worker, Runner) and (self.worker.manifest is not None or not self.worker.alive):
+            return self.worker.may_run((job, attempt))
+        mark = self.layout.cancel_mark(self.name, self.index or 0, job, attempt)
+        if mark.exists() or max(self.layout.attempts(job), default=0) > attempt:
+            return False
+        files = self.layout.ledgers(self.name, self.index or 0)
+        told = bundles.read((restart, list(read_lines(path, BundleLine))) for restart, path in files).standings
+        return (job, attempt) not in told or told[job, attempt].step in (Step.STARTED, Step.STOPPED)
 
     @property
     def live(self) -> bool:
@@ -119,6 +141,7 @@ class Cluster:
         self.nodes = {name: Node(name) for name in ("n1", "n2", "n3", "n4")}
         self.tasks: list[Task] = []
         self.workers: list[Worker] = []
+        self.runners: list[Runner] = []
         self.down_until = 0.0
         """The controller answers nothing before."""
         self.record_lag = 1.0
@@ -149,11 +172,13 @@ class Cluster:
         asked: Mapping[str, str],
         *,
         alone: bool = False,
+        bundle: int = 0,
     ) -> int:
         """What sbatch brings about, for the store of that layout."""
         job = next(self.ids)
         for index in range(count) if count > 1 else [None]:
             task = Task(job, index, name, submission, limit, exclude, layout, ledger, asked=dict(asked), alone=alone)
+            task.bundle = bundle
             if index is None:
                 self._record(task, "PENDING", new=True)
             self.tasks.append(task)
@@ -210,24 +235,29 @@ class Cluster:
     def _start(self, task: Task, node: str) -> None:
         task.state, task.reason, task.node, task.code, task.signal = "RUNNING", "None", node, 0, 0
         self._record(task, "RUNNING", new=not task.runs)
-        restart = task.restarts
-        worker = Worker(
-            layout=task.layout,
-            submission=task.submission,
-            index=task.index or 0,
-            slurm_job=task.id,
-            restart=restart,
-            node=node,
-            trouble=self.nodes[node].trouble,
-            clock=self.clock,
-            folder=self.folder,
-            random=self.random,
-            ledger=task.ledger,
-            skew=self.nodes[node].skew,
-            leave=lambda code, signal: self._left(task, worker, code, signal),
-            requeue=lambda: self._self_requeue(task, worker),
-        )
-        self.workers.append(worker)
+        worker: Worker | Runner
+        surroundings = {
+            "layout": task.layout,
+            "submission": task.submission,
+            "index": task.index or 0,
+            "slurm_job": task.id,
+            "restart": task.restarts,
+            "node": node,
+            "trouble": self.nodes[node].trouble,
+            "clock": self.clock,
+            "folder": self.folder,
+            "random": self.random,
+            "ledger": task.ledger,
+            "skew": self.nodes[node].skew,
+            "leave": lambda code, signal: self._left(task, worker, code, signal),
+            "requeue": lambda: self._self_requeue(task, worker),
+        }
+        if task.bundle:
+            worker = Runner(**surroundings, workers=self.workers)
+            self.runners.append(worker)
+        else:
+            worker = Worker(**surroundings)
+            self.workers.append(worker)
         task.worker = worker
         early = self.random.uniform(0.0, 60.0)
 
@@ -238,10 +268,10 @@ class Cluster:
         self.clock.after(max(1.0, task.limit - SIGNAL_SECONDS - early), warn)
         self.clock.after(task.limit + self.random.uniform(0.0, 28.0), lambda: self._limit(task, worker))
 
-    def _still(self, task: Task, worker: Worker) -> bool:
+    def _still(self, task: Task, worker: Worker | Runner) -> bool:
         return task.worker is worker and task.state == "RUNNING"
 
-    def _limit(self, task: Task, worker: Worker) -> None:
+    def _limit(self, task: Task, worker: Worker | Runner) -> None:
         if self._still(task, worker):
             self.end(task, "TIMEOUT")
 
@@ -272,7 +302,7 @@ class Cluster:
             self.clock.after(self.remembers, lambda: self.forget(task) if task.ended is not None else None)
             self.kick()
 
-    def _make_end(self, worker: Worker | None) -> None:
+    def _make_end(self, worker: Worker | Runner | None) -> None:
         """Signals reach it only where the node's daemon lives."""
         if worker is not None and worker.alive and self.nodes[worker.node].slurmd:
             worker.kill() if self.random.random() < 0.5 else worker.terminate()
@@ -320,7 +350,7 @@ class Cluster:
         self._record(task, "PENDING", new=True)
         self.kick(self.requeue_delay + 0.1)
 
-    def _self_requeue(self, task: Task, worker: Worker) -> bool:
+    def _self_requeue(self, task: Task, worker: Worker | Runner) -> bool:
         """`scontrol requeue` from inside the job."""
         if not self.up or not self._still(task, worker) or self.random.random() < 0.1:
             return False
@@ -346,7 +376,8 @@ class Cluster:
         """It says what runs there; what the controller gave up is ended, or has long gone on."""
         node.slurmd, node.known_down, node.set_down = True, False, False
         known = {id(task.worker) for task in self.tasks}
-        for worker in self.workers:
+        known |= {id(one) for runner in self.runners if id(runner) in known for one in runner.running.values()}
+        for worker in [*self.runners, *self.workers]:
             if worker.node == node.name and worker.alive and id(worker) not in known and self.random.random() < 0.5:
                 worker.kill()
         for task in self.tasks:

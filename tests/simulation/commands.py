@@ -264,6 +264,7 @@ class Sbatch:
                 self.ledger,
                 asked,
                 alone=jobs[0].pieces > 0,
+                bundle=submission.batch.bundle,
             )
         )
 

@@ -38,7 +38,7 @@ class Faults:
         node = self._node()
         seconds = self.random.uniform(2.0, 400.0)
         self.cluster.slurmd_dies(node, seconds)
-        for worker in self.cluster.workers:
+        for worker in [*self.cluster.runners, *self.cluster.workers]:
             if worker.node == node.name:
                 worker.kill()
         return f"{node.name} dies for {seconds:.0f} s"

@@ -222,14 +222,11 @@ class Flocks:
         if self._attempts(connection) <= self._seen:
             return
         there = {job for (job,) in rows(connection, "SELECT job_id FROM attempt WHERE state != 'ended'")}
-        own = {
-            (token, position): job
-            for token, position, job in rows(connection, "SELECT token, position, job_id FROM attempt")
-        }
+        own = rows(connection, "SELECT token, position, job_id, number FROM attempt")
         for task in self.world.cluster.tasks:
-            mine = own.get((task.name, task.place))
-            if mine is not None and task.live and not task.again and not self.layout.given_up(task.name).exists():
-                there.add(mine)
+            if task.live and not task.again and not self.layout.given_up(task.name).exists():
+                mine = [row[1:] for row in own if row[0] == task.name]
+                there |= {job for place, job, number in mine if task.holds(place, job, number)}
         most = max(self._mosts)
         require(len(there) <= most, f"jobs {sorted(there)} are with the machines at once, and {most} may be")
 

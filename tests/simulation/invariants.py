@@ -168,7 +168,7 @@ class Invariants:
             folder = self.layout.attempt(job, number)
             if any(path.parent == folder for path in self.ledger.outcomes):
                 continue
-            tasks = [t for t in cluster.tasks if (t.name, t.place) == (token, position)]
+            tasks = [t for t in cluster.tasks if t.name == token and t.holds(position, job, number)]
             living = [task.id for task in tasks if task.live]
             require(not living, f"job {job} is given up ({cause}: {decision}), and SLURM has {living}")
             hearts = [worker for worker in cluster.workers if worker.alive and worker.path is not None]
@@ -178,19 +178,15 @@ class Invariants:
     @tells
     def side_by_side(self, connection: Connection, cluster: Cluster) -> None:
         """No attempt of a job is in the queue while another one is still there."""
-        own = {
-            (token, position): job
-            for token, position, job in rows(connection, "SELECT token, position, job_id FROM attempt")
-        }
+        own: dict[str, list[tuple[int, int, int]]] = {}
+        for token, *rest in rows(connection, "SELECT token, position, job_id, number FROM attempt"):
+            own.setdefault(token, []).append((rest[0], rest[1], rest[2]))
         seen: dict[int, set[str]] = {}
         for task in cluster.tasks:
-            if (
-                task.live
-                and not task.again
-                and (task.name, task.place) in own
-                and not self.layout.given_up(task.name).exists()
-            ):
-                seen.setdefault(own[task.name, task.place], set()).add(task.name)
+            if task.live and not task.again and task.name in own and not self.layout.given_up(task.name).exists():
+                for position, job, number in own[task.name]:
+                    if task.holds(position, job, number):
+                        seen.setdefault(job, set()).add(task.name)
         twice = {job: sorted(names) for job, names in seen.items() if len(names) > 1}
         require(not twice, f"two attempts of one job at once: {twice}")
 

@@ -161,7 +161,7 @@ class Minds:
             "FROM attempt a JOIN job j ON j.id = a.job_id WHERE a.state = 'submitted' "
             "AND NOT EXISTS (SELECT 1 FROM execution WHERE attempt_id = a.id)",
         )
-        limits = {(task.name, task.place): task.limit for task in self.world.cluster.tasks if task.live}
+        limits = {(task.name, task.index or 0): task.limit for task in self.world.cluster.tasks if task.live}
         for job, token, position, generation, settled, current in waiting:
             require(generation == current, f"job {job} was sent as generation {generation}")
             manifest = read_json(self.layout.manifest(token), Manifest)
@@ -169,7 +169,8 @@ class Minds:
             if manifest is not None and settled:
                 wanted = slices[job] if manifest.tasks[position].pieces else minutes[job]
                 sent = as_it_stands(self.layout, token, manifest.tasks[position]).resources.minutes
-                limit = limits.get((token, position), sent * 60.0)
+                place = 0 if manifest.tasks[position].pieces else position // max(manifest.bundle, 1)
+                limit = limits.get((token, place), sent * 60.0)
                 require(
                     sent * 60.0 == limit == wanted * 60.0,
                     f"job {job} is to have {wanted} minutes: its worker is told {sent}, SLURM has {limit} s",

@@ -89,6 +89,8 @@ def _play(world: World, steps: int) -> None:
         ids.append(_submit(world, ids))
     if random.random() < 0.4:
         _submit_flock(world, ids)
+    if random.random() < 0.5:
+        _submit_bundle(world, ids)
     if random.random() < 0.2:
         _limit(world)
     late = random.random() < 0.4
@@ -115,6 +117,14 @@ def _play(world: World, steps: int) -> None:
         else:
             world.step(seconds)
     world.calm()
+
+
+def _submit_bundle(world: World, ids: list[int]) -> None:
+    """A few jobs that share tasks."""
+    random = world.random
+    at_once, minutes = random.choice((2, 2, 3)), random.choice((3, 10, 10))
+    for _ in range(random.randint(2, 7)):
+        ids.append(world.submit(draw_nature(world), minutes=minutes, bundle=at_once))
 
 
 def _submit(world: World, ids: list[int]) -> int:

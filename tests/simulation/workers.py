@@ -113,7 +113,10 @@ class Worker:
         skew: float,
         leave: Callable[[int, int], None],
         requeue: Callable[[], bool],
+        task_began: float | None = None,
     ) -> None:
+        """`task_began`: of one of a bundle, since when the time of all of them runs."""
+        self.task_began = task_began
         self.layout = layout
         self.submission = submission
         self.index = index
@@ -337,13 +340,16 @@ class Worker:
     def _interrupt(self, reason: StopReason) -> None:
         cause, requeue = Cause.CANCELLED, False
         minutes = as_it_stands(self.layout, self.submission.name, self.task).resources.minutes
-        elapsed, limit = self.clock.seconds - self.began, minutes * 60
+        task_began = self.began if self.task_began is None else self.task_began
+        elapsed, limit = self.clock.seconds - task_began, minutes * 60
+        early = min(EARLY_SIGNAL_SECONDS, limit / 6 + 90)
         if reason is StopReason.USER_SIGNAL:
             cause = Cause.TIMEOUT if elapsed >= limit - EARLY_SIGNAL_SECONDS else Cause.PREEMPTED
-            if cause is Cause.TIMEOUT and self.step <= self.resumed and elapsed >= limit * 0.25:
+            whole = self.began - task_began < early
+            if cause is Cause.TIMEOUT and self.step <= self.resumed and elapsed >= limit * 0.25 and whole:
                 self._fail(Cause.TIMEOUT, "no progress in a whole time limit")
                 return
-            requeue = not self.task.pieces
+            requeue = not self.task.pieces and self.task_began is None
         elif reason is StopReason.TERMINATED:
             cause = Cause.PREEMPTED
         outcome = self._outcome("interrupted", cause)

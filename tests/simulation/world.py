@@ -16,6 +16,7 @@ from db.launching import Launching, Template
 from db.sealing import named_of
 from db.seals import VERIFIED, Seal
 from db.store import LeaseLost, Store
+from jobs import bundles
 from jobs.errors import BadInput, StoreError
 from jobs.kind import kind_named
 from jobs.layout import Layout
@@ -140,8 +141,10 @@ class World:
         needs: tuple[int, ...] = (),
         tolerant: bool = False,
         slices: int | None = None,
+        bundle: int = 0,
     ) -> int:
-        """One job of that nature; `slices`: minutes of the pieces in which it is run, its program having the seal."""
+        """One job of that nature; `slices`: minutes of the pieces in which it is run, its program having the seal;
+        `bundle`: so many like it run at a time in one task."""
         self.flocks.look()
         seed = self.next_seed()
         kind = kind_named("command")
@@ -154,7 +157,7 @@ class World:
             launching=Launching(
                 backend="slurm",
                 resources=Resources(minutes=minutes),
-                options={OPTION: slices} if slices else {},
+                options={**({OPTION: slices} if slices else {}), **({bundles.OPTION: bundle} if bundle else {})},
                 code=Code(snapshot=SEALED) if slices else None,
             ),
         )
@@ -174,7 +177,7 @@ class World:
         self.minds.minutes[job] = minutes
         self.ledger.needs[job] = () if tolerant else needs
         behind = f" behind {needs}" if needs else ""
-        cut = f" in slices of {slices}" if slices else ""
+        cut = f" in slices of {slices}" if slices else f" {bundle} at a time" if bundle else ""
         self.tell(f"user: job {job}{behind}, {minutes} minutes{cut}, {nature}")
         return job
 
