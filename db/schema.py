@@ -135,8 +135,7 @@ class Submission(Table):
     slot: Mapped[str | None]
     native_id: Mapped[str | None]
     created_at: Mapped[str]
-    misses: Mapped[int] = mapped_column(server_default="0")
-    """Good queries that did not find this intent."""
+    misses: Mapped[int] = mapped_column(server_default="0")  # good queries that did not find this intent
     missed_at: Mapped[str | None]
     __table_args__ = (
         CheckConstraint(_one_of("backend", BackendName), name="submission_backend"),

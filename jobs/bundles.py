@@ -16,7 +16,7 @@ import msgspec
 
 from jobs import launchers
 from jobs.errors import BadInput
-from jobs.records import Moment, Name, Number, Record
+from jobs.records import Manifest, Moment, Name, Number, Record
 from jobs.words import Cause
 
 OPTION = "bundle"
@@ -113,6 +113,12 @@ def read(runners: Iterable[tuple[int, Sequence[BundleLine]]]) -> Ledgers:
             elif line.step is not Step.BEGUN:
                 found[key] = replace(before, step=line.step, line=line, runner=runner)
     return Ledgers(ordered, found)
+
+
+def listed(manifest: Manifest, index: int) -> range:
+    """The places of the tasks of a manifest that the array's task with that index is to run."""
+    size = max(manifest.bundle, 1)
+    return range(index * size, min((index + 1) * size, len(manifest.tasks)))
 
 
 def checked(text: str | int, option: str = "--bundle") -> int:

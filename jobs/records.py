@@ -160,18 +160,9 @@ class Manifest(Record, frozen=True, kw_only=True):
     tasks: tuple[Task, ...]
     terms: tuple[Terms, ...] = ()
     created_at: datetime
-    bundle: int = 0
-    """So many of the tasks, in their order, are the list of one index of the array (docs/bundles.md); 0: one each."""
-    at_once: int = 1
-    """So many of a list run at a time."""
-    learnt_seconds: float = 0.0
-    """The longest that jobs like these took; 0: none is known."""
-
-    def listed(self, index: int) -> range:
-        """The places of the tasks that the array's task with that index is to run."""
-        if not self.bundle:
-            return range(index, index + 1)
-        return range(index * self.bundle, min((index + 1) * self.bundle, len(self.tasks)))
+    bundle: int = 0  # so many tasks, in their order, are the list of one index of the array; 0: one each
+    at_once: int = 1  # so many of a list run at a time (docs/bundles.md)
+    learnt_seconds: float = 0.0  # the longest that jobs like these took; 0: none is known
 
 
 class QueueChange(Record, frozen=True, kw_only=True):
@@ -199,8 +190,7 @@ class Started(Record, frozen=True, kw_only=True):
     """Of the worker, seconds since the epoch, as psutil says it: tells a recycled pid."""
     boot_id: Name
     slurm_job: Name | None = None
-    slots: str | None = None
-    """Visible devices that orch gave it (local)."""
+    slots: str | None = None  # visible devices that orch gave it (local)
     code_changed: bool = False
     resumed_from: str | None = None
     at: Moment
@@ -210,8 +200,7 @@ class Ready(Record, frozen=True, kw_only=True):
     """`ready.json`: the data is loaded and the first step is done."""
 
     at: Moment
-    checkpoint_step: Step = -1
-    """The step it resumed from; -1 where it began anew."""
+    checkpoint_step: Step = -1  # the step it resumed from; -1 where it began anew
 
 
 class MetricLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -307,6 +296,5 @@ class Accepted(Record, frozen=True, kw_only=True):
 
     attempt: Number
     execution: Name
-    generation: Number | None = None
-    """None where 0.1.0 wrote it: then the accepted execution's own files say it."""
+    generation: Number | None = None  # None where 0.1.0 wrote it: then the accepted execution's own files say it
     at: Moment

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from jobs.bundles import Key
+from jobs.records import Outcome, Task
+from jobs.words import Cause
 
 MARGIN = 1.25
 """Times the longest run known of a job like it."""
@@ -19,6 +22,16 @@ def fits(left_seconds: float, longest_seconds: float) -> bool:
     """Whether one more job may start in what is left of the time before the warning. Where nothing is known of how long
     such jobs take, it may: one that is cut off goes on elsewhere."""
     return left_seconds > 0 and left_seconds >= MARGIN * longest_seconds
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """Of a worker that shares its SLURM task with others."""
+
+    began: datetime
+    """Since when the time of all of them runs."""
+    runner: int
+    """Pid of the one that forked it."""
 
 
 @dataclass(frozen=True)
@@ -62,3 +75,10 @@ def devices(visible: str | None, gpus: int, at_once: int, per_gpu: int) -> list[
 def gpus_needed(gpus: int, at_once: int, per_gpu: int) -> int:
     """How many GPUs a task asks for, of which each takes `per_gpu` jobs of one GPU."""
     return gpus * at_once if gpus > 1 else -(-gpus * at_once // per_gpu)
+
+
+def by_others(outcome: Outcome | None, task: Task, over_mb: int) -> bool:
+    """Whether a job ran out of memory that others of its task had used up: it was never seen above its own share."""
+    if outcome is None or outcome.cause is not Cause.OUT_OF_MEMORY or over_mb:
+        return False
+    return outcome.peak_memory_mb < task.resources.memory_mb

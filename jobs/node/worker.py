@@ -12,8 +12,6 @@ import sys
 import time
 import traceback
 import warnings
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -26,6 +24,7 @@ from jobs.hosts import boot_id
 from jobs.layout import Layout
 from jobs.metrics import RULE
 from jobs.node import fingerprint, kindcode, outcomes, pieces, sampler
+from jobs.node.bundling import Bundled
 from jobs.node.context import Interrupted
 from jobs.node.hangwatch import HangWatch
 from jobs.node.machine import job_nodes, peak_memory_mb, requeue_self, slurm_job_id
@@ -67,7 +66,7 @@ class Task:
         elif manifest.bundle:
             from jobs.node.bundle import Runner
 
-            Runner(layout, manifest, index).run()
+            Runner(layout, manifest, index, lambda place, mine: Execution(layout, manifest, place, mine).run()).run()
         else:
             Execution(layout, manifest, 0 if sliced is not None else index).run()
         if "SUBMITIT_EXECUTOR" in os.environ:
@@ -75,20 +74,10 @@ class Task:
             os._exit(0)
 
 
-@dataclass(frozen=True)
-class Bundled:
-    """Of a worker that shares its SLURM task with others."""
-
-    began: datetime
-    """Since when the time of all of them runs."""
-    runner: int
-    """Pid of the one that forked it."""
-
-
 class Execution:
     """One start of one attempt on this node."""
 
-    def __init__(self, layout: Layout, manifest: Manifest, index: int, *, bundled: Bundled | None = None) -> None:
+    def __init__(self, layout: Layout, manifest: Manifest, index: int, bundled: Bundled | None = None) -> None:
         """`index`: of its task in the manifest. `bundled`: of one of many; requeueing is its runner's affair."""
         self.bundled = bundled
         self.stop = Stop()

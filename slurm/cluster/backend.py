@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from jobs.bundles import Ledgers
 from jobs.files import now, write_json
 from jobs.layout import Layout
 from jobs.resources import InQueue
@@ -31,7 +30,7 @@ from slurm.backend import (
     Submission,
 )
 from slurm.cluster import arrays, bundles, inqueue, pieces, sacct, squeue, states
-from slurm.cluster.bundles import BundleFiles, TaskKey
+from slurm.cluster.bundles import Bundles
 from slurm.cluster.changes import Changes, own_exclude_file
 from slurm.cluster.commands import CommandFailed, Commands, chunks
 from slurm.cluster.machines import Machines
@@ -68,7 +67,7 @@ class SlurmBackend:
         self.machines = Machines(self.commands)
         self.requeues = requeues or Requeues()
         self.observer = Observer(layout, self.machines, self.requeues)
-        self.bundles = BundleFiles(layout)
+        self.bundles = Bundles(layout)
         self.changes = Changes(layout, self.commands, self.machines, self.requeues)
         self._limit = arrays.SubmitLimit()
         self._tasks = 0
@@ -152,10 +151,10 @@ class SlurmBackend:
         queue = self._read_queue()
         units = {attempt.key: queue.pieces(attempt) for attempt in live}
         rows = {one.row_key: queue.row(one) for some in units.values() for one in some}
-        begun = self._begun(live, rows)
+        self.bundles.look(live, rows)
         for one in (one for some in units.values() for one in some):
             row = rows[one.row_key]
-            if row is not None and states.phase_of_row(row) is not Phase.ENDED and self._ran(one, begun):
+            if row is not None and states.phase_of_row(row) is not Phase.ENDED and self.bundles.began(one):
                 self.requeues.note(one, row)
         self.requeues.forget_all_but(rows.keys())
         node_states = self.machines.node_states(self.requeues.nodes())
@@ -173,40 +172,9 @@ class SlurmBackend:
             elif known is not None:
                 found[attempt.key] = self.observer.gone(attempt, known)
         for attempt in (one for one in live if one.bundle and one.key in found):
-            told = self._in_its_bundle(attempt, found.pop(attempt.key), begun)
+            told = self.bundles.where(attempt, found.pop(attempt.key))
             found.update({attempt.key: told} if told is not None else {})
         return found
-
-    def _begun(
-        self, live: Sequence[LiveAttempt], rows: Mapping[RowKey, Row | None]
-    ) -> Mapping[TaskKey, Ledgers | None]:
-        """What the runners of bundles wrote, where any may have begun; None where their folder does not answer."""
-        wanted = {
-            bundles.task_key(one): None for one in live if one.bundle and bundles.may_have_begun(rows[one.row_key], one)
-        }
-        found: dict[TaskKey, Ledgers | None] = {}
-        for task in wanted:
-            try:
-                found[task] = self.bundles.ledgers(task)
-            except OSError:
-                found[task] = None
-        self.bundles.forget_all_but({bundles.task_key(one) for one in live if one.bundle})
-        return found
-
-    @staticmethod
-    def _ran(attempt: LiveAttempt, begun: Mapping[TaskKey, Ledgers | None]) -> bool:
-        """Whether its row's past is its own: of a bundle, those alone were on a node that were started there."""
-        ledgers = begun.get(bundles.task_key(attempt))
-        return not attempt.bundle or (ledgers is not None and attempt.key in ledgers.standings)
-
-    def _in_its_bundle(
-        self, attempt: LiveAttempt, seen: Observation, begun: Mapping[TaskKey, Ledgers | None]
-    ) -> Observation | None:
-        """None: the folder that says it does not answer now."""
-        ledgers = begun.get(bundles.task_key(attempt), Ledgers())
-        if ledgers is None:
-            return None
-        return bundles.of_job(attempt, seen, ledgers, marked=self.bundles.is_marked(attempt))
 
     def others(self, live: Sequence[LiveAttempt]) -> list[tuple[str, int, bool]]:
         """By the squeue of this cycle; asked anew where nothing lives."""
@@ -256,10 +224,7 @@ class SlurmBackend:
         """scancel what the queue has now under the attempts' own tokens; of a bundle the runner ends those alone."""
         if not live:
             return
-        try:
-            whole = self.bundles.mark([one for one in live if one.bundle])
-        except OSError as error:
-            raise ObservationFailed(f"a cancel cannot be written now: {error.strerror}") from None
+        whole = self.bundles.mark([one for one in live if one.bundle])
         alone = [one for one in live if not one.bundle]
         if alone or whole:
             self.changes.cancel(self._read_queue(), [*alone, *whole])
@@ -276,16 +241,8 @@ class SlurmBackend:
             raise ObservationFailed(f"SLURM's queue could not be read: {error}") from None
         found = inqueue.of_attempts(rows, live)
         for one in (one for one in live if one.bundle and one.key in found):
-            found[one.key] = self._of_one(one, found[one.key])
+            found[one.key] = self.bundles.standing(one, found[one.key])
         return found
-
-    def _of_one(self, attempt: LiveAttempt, task: Standing) -> Standing:
-        """Of a job in a bundle: it waits until its turn has come; what its task asks for is nobody's alone."""
-        try:
-            began = attempt.key in self.bundles.ledgers(bundles.task_key(attempt)).standings
-        except OSError as error:
-            raise ObservationFailed(f"a bundle's ledger cannot be read now: {error.strerror}") from None
-        return Standing(waits=task.waits or not (began or task.over), over=task.over, terms=InQueue())
 
     def alter(self, wanted: Sequence[tuple[LiveAttempt, InQueue]]) -> None:
         """scontrol update, one for all that get the same."""

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from jobs import bundles
-from jobs.bundles import Key, Ledgers, Standing, Step
+from jobs.bundles import Key, Ledgers, Step
+from jobs.bundles import Standing as Place
 from jobs.files import make_folder, names, open_private, read_json, read_lines
 from jobs.layout import Layout
 from jobs.records import Manifest
+from jobs.resources import InQueue
 from jobs.words import Cause
 from slurm import causes
-from slurm.backend import LiveAttempt, Observation, Phase
+from slurm.backend import LiveAttempt, Observation, ObservationFailed, Phase, RowKey, Standing
 from slurm.cluster.rows import Row
 from slurm.cluster.states import phase_of_row
 
@@ -41,17 +42,46 @@ def may_have_begun(row: Row | None, attempt: LiveAttempt) -> bool:
     return row is None or phase_of_row(row) not in _WAITS or bool(row.restarts) or attempt.running
 
 
-class BundleFiles:
-    """Reads ledgers again only where they have grown, and writes marks."""
+class Bundles:
+    """Of one backend. Reads ledgers again only where they have grown, and writes marks."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._read: dict[TaskKey, tuple[tuple[tuple[str, int], ...], Ledgers]] = {}
         self._lists: dict[str, tuple[Key, ...]] = {}
         self._marked: set[tuple[TaskKey, Key]] = set()
+        self._begun: dict[TaskKey, Ledgers | None] = {}
 
-    def ledgers(self, task: TaskKey) -> Ledgers:
-        """What the runners of that task wrote. Raises OSError where the folder does not answer."""
+    # ---- observing
+
+    def look(self, live: Sequence[LiveAttempt], rows: Mapping[RowKey, Row | None]) -> None:
+        """Once a cycle: what the runners wrote, where any may have begun."""
+        bundled = [one for one in live if one.bundle]
+        there = {task_key(one) for one in bundled}
+        tokens = {token for token, _ in there}
+        self._read = {task: known for task, known in self._read.items() if task in there}
+        self._lists = {token: keys for token, keys in self._lists.items() if token in tokens}
+        self._marked = {(task, key) for task, key in self._marked if task in there}
+        self._begun = {}
+        for task in {task_key(one): None for one in bundled if may_have_begun(rows[one.row_key], one)}:
+            try:
+                self._begun[task] = self._ledgers(task)
+            except OSError:  # its folder does not answer now
+                self._begun[task] = None
+
+    def began(self, attempt: LiveAttempt) -> bool:
+        """Whether its row's past is its own: of a bundle, those alone were on a node that were started there."""
+        ledgers = self._begun.get(task_key(attempt))
+        return not attempt.bundle or (ledgers is not None and attempt.key in ledgers.standings)
+
+    def where(self, attempt: LiveAttempt, seen: Observation) -> Observation | None:
+        """Where it is, where SLURM says of its task what `seen` holds; None: what would tell does not answer now."""
+        ledgers = self._begun.get(task_key(attempt), Ledgers())
+        marked = (task_key(attempt), attempt.key) in self._marked
+        return None if ledgers is None else of_job(attempt, seen, ledgers, marked=marked)
+
+    def _ledgers(self, task: TaskKey) -> Ledgers:
+        """Raises OSError where the folder does not answer."""
         files = self._layout.ledgers(*task)
         stamp = tuple((path.name, path.stat().st_size) for _, path in files)
         known = self._read.get(task)
@@ -61,35 +91,38 @@ class BundleFiles:
         self._read[task] = stamp, found
         return found
 
-    def forget_all_but(self, tasks: Collection[TaskKey]) -> None:
-        """Those that have nobody left who lives."""
-        self._read = {task: known for task, known in self._read.items() if task in tasks}
-        tokens = {token for token, _ in tasks}
-        self._lists = {token: keys for token, keys in self._lists.items() if token in tokens}
-        self._marked = {(task, key) for task, key in self._marked if task in tasks}
+    # ---- changing
 
-    def is_marked(self, attempt: LiveAttempt) -> bool:
-        """Whether its runner was told by us to end it, or not to start it. A new supervisor tells it once more."""
-        return (task_key(attempt), attempt.key) in self._marked
+    def standing(self, attempt: LiveAttempt, task: Standing) -> Standing:
+        """Of its task's: it waits until its turn has come; what the task asks for is nobody's alone to change.
+
+        Raises ObservationFailed.
+        """
+        try:
+            began = attempt.key in self._ledgers(task_key(attempt)).standings
+        except OSError as error:
+            raise ObservationFailed(f"a bundle's ledger cannot be read now: {error.strerror}") from None
+        return Standing(waits=task.waits or not (began or task.over), over=task.over, terms=InQueue())
 
     def mark(self, live: Sequence[LiveAttempt]) -> list[LiveAttempt]:
-        """Tell the runners of these to end them. Those are returned whose whole task is to end: nobody else of its list
-        is left. Raises OSError."""
+        """Tell the runners of these to end them, or not to begin them; a new supervisor tells them once more.
+
+        Those are returned whose whole task is to end: nobody else of its list is left. Raises ObservationFailed.
+        """
         together: dict[TaskKey, list[LiveAttempt]] = defaultdict(list)
         for attempt in live:
             together[task_key(attempt)].append(attempt)
-        found = []
-        for task, mine in together.items():
-            make_folder(self._layout.bundle(*task))
-            for attempt in mine:
-                os.close(open_private(self._mark(attempt), os.O_WRONLY))
-                self._marked.add((task, attempt.key))
-            if self._nobody_left(task, mine[0].bundle):
-                found.append(mine[0])
-        return found
+        try:
+            return [mine[0] for task, mine in together.items() if self._mark(task, mine)]
+        except OSError as error:
+            raise ObservationFailed(f"a cancel cannot be written now: {error.strerror}") from None
 
-    def _mark(self, attempt: LiveAttempt) -> Path:
-        return self._layout.cancel_mark(*task_key(attempt), attempt.job, attempt.attempt)
+    def _mark(self, task: TaskKey, live: Sequence[LiveAttempt]) -> bool:
+        make_folder(self._layout.bundle(*task))
+        for attempt in live:
+            os.close(open_private(self._layout.cancel_mark(*task, *attempt.key), os.O_WRONLY))
+            self._marked.add((task, attempt.key))
+        return self._nobody_left(task, live[0].bundle)
 
     def _nobody_left(self, task: TaskKey, size: int) -> bool:
         token, index = task
@@ -100,7 +133,7 @@ class BundleFiles:
             self._lists[token] = tuple((one.job, one.attempt) for one in manifest.tasks)
         listed = self._lists[token][index * size : (index + 1) * size]
         there = set(names(self._layout.bundle(token, index)))
-        standings = self.ledgers(task).standings
+        standings = self._ledgers(task).standings
         return all(
             self._layout.cancel_mark(token, index, *key).name in there
             or (key in standings and standings[key].step in _DONE)
@@ -139,7 +172,7 @@ def of_job(attempt: LiveAttempt, seen: Observation, ledgers: Ledgers, *, marked:
     return replace(seen, phase=Phase.PENDING, node=None, reason=waits, previous=None)
 
 
-def _done(seen: Observation, standing: Standing) -> Observation:
+def _done(seen: Observation, standing: Place) -> Observation:
     """Its own end, by its runner; SLURM's word on the task says nothing of it."""
     line = standing.line
     told = replace(seen, phase=Phase.ENDED, node=line.node or seen.node, nodes=frozenset(), reason="", previous=None)
@@ -156,7 +189,7 @@ def _done(seen: Observation, standing: Standing) -> Observation:
     return replace(told, cause=line.cause or verdict.cause, evidence=evidence)
 
 
-def _of_its_task(seen: Observation, standing: Standing) -> Observation:
+def _of_its_task(seen: Observation, standing: Place) -> Observation:
     """It was started and its runner tells no end: what becomes of it is what becomes of the task."""
     if seen.phase is not Phase.ENDED:
         return seen

@@ -13,7 +13,8 @@ from slurm.backend import Submission
 from slurm.cluster import hostlist
 from slurm.cluster.commands import CommandFailed, Commands, Reply
 from slurm.cluster.refusals import of_sbatch
-from tests.simulation.cluster import Cluster, Run, Task
+from tests.simulation.cluster import Cluster
+from tests.simulation.tasks import Run, Task
 from tests.simulation.tripwire import Tripwire
 from tests.simulation.workers import Ledger
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from tests.simulation.cluster import Cluster, Node, Task
+from tests.simulation.cluster import Cluster, Node
 from tests.simulation.commands import Weather
+from tests.simulation.tasks import Task
 
 
 class Faults:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.simulation.cluster import Task
 from tests.simulation.invariants import rows
+from tests.simulation.tasks import Task
 from tests.simulation.workers import Nature
 from tests.simulation.world import World
 

@@ -140,7 +140,7 @@ class Runner:
         )
         self._write(Step.BEGUN)
         over = {key for key, one in before.standings.items() if one.step in (Step.ENDED, Step.RETURNED, Step.CANCELLED)}
-        listed = [manifest.tasks[place] for place in manifest.listed(self.index)]
+        listed = [manifest.tasks[place] for place in bundles.listed(manifest, self.index)]
         self.waiting = deque(task for task in listed if _key(task) not in over)
         self.minutes = listed[0].resources.minutes
         self.longest = manifest.learnt_seconds
@@ -223,7 +223,7 @@ class Runner:
     def _look(self) -> None:
         """Cancels are looked for now and then."""
         assert self.manifest is not None
-        for task in [self.manifest.tasks[place] for place in self.manifest.listed(self.index)]:
+        for task in [self.manifest.tasks[place] for place in bundles.listed(self.manifest, self.index)]:
             key = _key(task)
             if key in self.running and key not in self.told and self._marked(task):
                 self.told.add(key)
