@@ -183,7 +183,11 @@ def test_an_archive_of_an_earlier_schema_is_brought_up_to_date(archive: Path, tm
     def older(found: dict[str, bytes]) -> None:
         found["archive.json"] = found["archive.json"].replace(VERSION.encode(), b"0013")
         del found["database/rule.jsonl"]
-        for table, column in (("execution", "usage"), ("submission", "pieces")):  # what later ones added
+        for table, column in (
+            ("execution", "usage"),
+            ("submission", "pieces"),
+            ("submission", "bundle"),
+        ):  # what later ones added
             lines = [json.loads(line) for line in found[f"database/{table}.jsonl"].splitlines()]
             at = lines[0].index(column)
             for line in lines:
