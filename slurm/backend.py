@@ -88,7 +88,8 @@ class Batch:
     learnt_seconds: float = 0.0
     """The longest that jobs like these took; 0: none is known."""
     slot: str | None = None
-    """Local: the slot's name, e.g. 'cpu:0' or 'gpu:GPU-1f…:0'; the worker's lock and visible devices follow from it."""
+    """Local: the slot's name, e.g. 'cpu:0' or 'gpu:GPU-1f…:0'; the worker's lock and visible devices follow from it.
+    Of a bundle whose GPUs are shared: 'share/4'."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ stands in its ledger before it acts on it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -16,15 +17,17 @@ from pathlib import Path
 from jobs import bundles
 from jobs.bundles import Step
 from jobs.files import names, now, read_json
+from jobs.kind import kind_named
 from jobs.layout import Layout
 from jobs.node import bundling, endings, pieces
+from jobs.node import command as command  # its forks, the workers of programs, have it already
 from jobs.node.bundling import Bundled, Stopped
 from jobs.node.crew import Crew, Worker
 from jobs.node.ledger import Ledger
 from jobs.node.machine import requeue_self, slurm_job_id
 from jobs.node.terms import as_it_stands
 from jobs.patience import read_patiently, reading
-from jobs.records import Manifest, Outcome, Ready, Task
+from jobs.records import JobFile, Manifest, Outcome, Ready, Task
 from jobs.words import Cause
 
 LOOK_SECONDS = 1.0
@@ -61,7 +64,11 @@ class Runner:
         self._prepare(as_it_stands(layout, manifest.token, mine[0]))
 
     def _prepare(self, first: Task) -> None:
-        """What all its jobs have in common."""
+        """What all its jobs have in common; what is read here once, no worker has to find out anew."""
+        with contextlib.suppress(OSError):
+            job = read_json(self.layout.job(first.job) / "job.json", JobFile)
+            if job is not None:
+                kind_named(job.kind)
         options = self.manifest.terms[first.terms or 0].options if self.manifest.terms else {}
         minutes, at_once = first.resources.minutes, self.manifest.at_once
         self.deadline = bundles.deadline(self.began, minutes, os.environ.get("SLURM_JOB_END_TIME"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import select
 import signal
@@ -79,6 +80,7 @@ class Crew:
         """`on_stop` is called with USR2 or TERM."""
         self.running: dict[int, Worker] = {}
         """By their places."""
+        gc.freeze()  # what is there now is never looked at again: forks would copy it page by page
         self._wake, self._waker = os.pipe()
         for end in (self._wake, self._waker):
             os.set_blocking(end, False)

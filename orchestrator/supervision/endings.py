@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -13,6 +12,7 @@ from db.attempts import StoredAttempt
 from db.entries import ClearStrikes, Ended, Entry
 from db.executions import StoredExecution
 from db.known import known
+from db.shares import gpu_parts
 from jobs.node import disks
 from jobs.node.disks import OF_THE_NODE
 from jobs.words import FINAL, AttemptState, BackendName, Cause, JobState
@@ -67,7 +67,7 @@ def entries(
             start_step=before,
             several_nodes=nodes > 1,
             shared_error=bool(alike) and policy.is_shared({node for _, node in alike}, nodes),
-            foreign_gpu_memory=policy.others_used_memory(verdict.error, _parts(attempt, job.launching.options)),
+            foreign_gpu_memory=policy.others_used_memory(verdict.error, _parts(attempt)),
             shared_disk=(outcome is not None and outcome.disk not in ("", OF_THE_NODE))
             or any(disks.TEXT.search(line) for line in verdict.evidence if outcome is None),
             hung_there=verdict.cause is Cause.HANG and _hung_there(connection, attempt, verdict, at),
@@ -186,13 +186,16 @@ def _hung_there(connection: Connection, attempt: StoredAttempt, verdict: Over, a
     here = set(_blamed(attempt, verdict, Cause.HANG))
     before = rhythms.hangs(connection, at - HANGS_TOGETHER)
     config = rhythms.config_of(connection, attempt.job)
-    places = [(one.config, slots.slot_gpus(one.slot) if one.slot else (one.node,)) for one in before]
+    places = [
+        (one.config, (one.node,) if not one.slot or one.slot.startswith("share/") else slots.slot_gpus(one.slot))
+        for one in before
+    ]
     own = here.union(*(where for which, where in places if which == config))
     return len(own) < policy.NODES_TO_BLAME_THE_PROGRAM and any(here.intersection(where) for _, where in places)
 
 
-def _parts(attempt: StoredAttempt, options: Mapping[str, Any]) -> int:
+def _parts(attempt: StoredAttempt) -> int:
     """How many jobs a GPU of its slot, or of its task, was divided between."""
     if attempt.bundle:
-        return max(1, int(options.get("jobs_per_gpu", 1)))
+        return gpu_parts(attempt.slot)
     return max((share.parts for share in slots.parse_slot(attempt.slot)), default=1) if attempt.slot else 1

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from db.attempts import StoredAttempt
+from jobs.records import Outcome
 from jobs.words import AttemptState, BackendName, Cause
 from orchestrator.supervision.seen import Seen
 from slurm.backend import Observation, Phase
@@ -96,12 +97,18 @@ def judge(case: Case) -> Verdict:
         if not whole:
             return Nothing()  # its last epochs are still on their way through the shared folder
         return Accept(seen=min(whole, key=lambda seen: seen.outcome.at if seen.outcome else seen.started.at))
-    if case.observation is not None and case.observation.returned:
-        return _returned(case, case.observation)
     newest = case.executions[-1] if case.executions else None
+    said = newest.outcome if newest is not None else None
+    if case.observation is not None and case.observation.returned and not _is_its_own(said):
+        return _returned(case, case.observation)
     if newest is not None and newest.outcome is not None and not newest.outcome.superseded:
         return _with_outcome(case, newest)
     return _without_outcome(case, newest)
+
+
+def _is_its_own(outcome: Outcome | None) -> bool:
+    """Whether a job's own word on its failure stands, whatever became of its task; of memory its runner knows more."""
+    return outcome is not None and outcome.ending == "failure" and outcome.cause is not Cause.OUT_OF_MEMORY
 
 
 def _returned(case: Case, observation: Observation) -> Verdict:

@@ -66,7 +66,9 @@ def _batches(jobs: Sequence[QueuedJob], size: int, nodes: int) -> list[Batch]:
         some = tuple(jobs[start : start + size * each])
         if each > 1 and len(some) > 1:
             at_once = min(jobs[0].at_once, len(some))
-            found.append(Batch(jobs=some, bundle=each, at_once=at_once, learnt_seconds=learnt))
+            parts = max(1, int(jobs[0].options.get("jobs_per_gpu", 1))) if jobs[0].resources.gpus == 1 else 1
+            slot = f"share/{parts}" if parts > 1 else None
+            found.append(Batch(jobs=some, bundle=each, at_once=at_once, learnt_seconds=learnt, slot=slot))
         else:
             found.append(Batch(jobs=some))
     return found

@@ -92,6 +92,7 @@ def test_a_whole_time_limit_without_progress_is_the_last(
         layout=node.layout,
         token="orch-a",
         task=Task(job=1, attempt=1, generation=1, resources=Resources(minutes=60)),
+        bundled=None,
         started=SimpleNamespace(at=now() - timedelta(seconds=seconds)),
     )
     stop = Stop()
