@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, create_engine
 
-from db import migrate
 from db.launching import Launching
 from db.layouts import Layout
 from db.schema import VERSION
@@ -172,10 +171,12 @@ def load(database: Path, schema: str, tables: Mapping[str, Callable[[], Iterable
     """Make a database of an archive's lines. Raises Odd, BadInput for a schema that this orch does not know."""
     if schema > VERSION:
         raise BadInput(f"it has schema {schema}, newer than this orch knows ({VERSION}): update orch")
+    from db.migrate import begin  # Alembic takes longer to import than most commands run
+
     engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(database))
     try:
         with engine.begin() as connection:
-            migrate.begin(connection, schema)
+            begin(connection, schema)
     except StoreError as error:
         raise Odd(str(error)) from None
     finally:

@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection
 
-from db import attempts, executions, jobs, results
+from db import attempts, columns, executions, jobs
 from db.attempts import StoredAttempt
 from db.executions import StoredExecution
 from db.jobs import StoredJob
@@ -103,7 +103,7 @@ def get(connection: Connection, job: int) -> Detail:
 
 def _rests_on(connection: Connection, job: int) -> tuple[Rest, ...]:
     """By the same rule as tables; a dropped job besides."""
-    superseded = dict(results.rests_on(connection).get(job, ()))
+    superseded = dict(columns.rests_on(connection).get(job, ()))
     found = connection.exec_driver_sql(
         "SELECT n.id, n.generation, n.dropped FROM job_dependency d JOIN job n ON n.id = d.needs_id "
         "JOIN result r ON r.job_id = d.job_id WHERE d.job_id = ? ORDER BY n.id",

@@ -6,21 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
+from db.columns import bunches
 from db.corrections import as_corrected
 from db.executions import last_of, metrics_of
-from db.jobs import blocked
 from db.rows import Curve, ResultRow, Span
-from db.rowtemplates import Templates
 from db.text import parse_time
-from jobs.records import Edge
-from jobs.words import JobState
-
-_STATES = {str(state): state for state in JobState}
 
 
 def rows(connection: Connection, study: str, *, cancelled: bool = False, dropped: bool = False) -> list[ResultRow]:
@@ -28,95 +22,7 @@ def rows(connection: Connection, study: str, *, cancelled: bool = False, dropped
 
     Cancelled ones, and those that a person dropped, only where they are asked for.
     """
-    stuck = blocked(connection, study)
-    rests, dropped_needs = rests_on(connection), _rests_on_dropped(connection, study)
-    templates = Templates(connection, study)
-    edges: dict[str, tuple[Edge, ...]] = {}
-    found = connection.exec_driver_sql(
-        """SELECT j.id, j.config_id, j.launch_id, j.kind, j.seed, j.state, j.error, j.imported, j.dropped,
-        (SELECT max(generation) FROM earlier_result WHERE job_id = j.id),
-        r.metrics, r.architecture, r.flags, a.edges, e.device_name, e.torch, e.code_changed,
-        (SELECT sum(x.gpu_seconds / gpu_parts(s.slot)) FROM execution x JOIN attempt t ON t.id = x.attempt_id
-            JOIN submission s ON s.token = t.token WHERE x.job_id = j.id),
-        (SELECT sum(wall_seconds) FROM execution WHERE job_id = j.id),
-        (SELECT sum(x.wall_seconds / gpu_parts(s.slot)) FROM execution x JOIN attempt t ON t.id = x.attempt_id
-            JOIN submission s ON s.token = t.token WHERE x.job_id = j.id AND x.ending IS NULL)
-        FROM job j LEFT JOIN result r ON r.job_id = j.id LEFT JOIN architecture a ON a.hash = r.architecture
-        LEFT JOIN execution e ON e.id = r.execution_id
-        WHERE j.study_id = (SELECT id FROM study WHERE name = ?) AND (? OR j.state != 'cancelled')
-        AND (? OR j.dropped IS NULL) ORDER BY j.id""",
-        (study, int(cancelled), int(dropped)),
-    ).all()
-    made = []
-    for job, config, launch, kind, seed, state, error, imported, reason, earlier, metrics, architecture, *more in found:
-        flags, drawn, device, torch, changed, gpu, wall, cut = more
-        template = templates.of(config, launch, kind, bool(imported))
-        own: dict[str, Any] = {"job": job, "seed": seed, "state": _STATES[state]}
-        if metrics:
-            own["metrics"] = msgspec.json.decode(metrics)
-        elif earlier:
-            own["superseded"] = earlier
-        if architecture:
-            own["architecture"] = architecture
-        if drawn:
-            if drawn not in edges:
-                edges[drawn] = tuple((i, j) for i, j in msgspec.json.decode(drawn))
-            own["edges"] = edges[drawn]
-        if flags and flags != "{}":
-            own["flags"] = msgspec.json.decode(flags)
-        if device:
-            own["device_name"] = device
-        if torch:
-            own["code"] = template.code(torch)
-        if changed:
-            own["code_changed"] = True
-        own["gpu_seconds"] = _gpu_seconds(gpu, cut, template.gpus) or template.origin.gpu_seconds or None
-        own["cpu_seconds"] = (wall or 0.0) * template.cpus or template.origin.cpu_seconds or None
-        if error and state == JobState.FAILED:
-            own["error"] = error
-        if reason is not None:
-            own["dropped"] = reason
-        if job in stuck:
-            own["blocked"] = True
-        if job in rests:
-            own["rests_on"] = rests[job]
-        if job in dropped_needs:
-            own["rests_on_dropped"] = dropped_needs[job]
-        made.append(template.row(own))
-    return made
-
-
-def rests_on(connection: Connection) -> dict[int, tuple[tuple[int, int], ...]]:
-    """Job with a result → (needed job, its generation then), where the needed one was run anew since."""
-    found = connection.exec_driver_sql(
-        "SELECT d.job_id, e.job_id, min(e.generation) FROM earlier_result e JOIN job_dependency d "
-        "ON d.needs_id = e.job_id JOIN result r ON r.job_id = d.job_id JOIN execution x ON x.id = r.execution_id "
-        "JOIN attempt a ON a.id = x.attempt_id WHERE a.created_at < e.superseded_at GROUP BY 1, 2 ORDER BY 1, 2"
-    )
-    rests: dict[int, tuple[tuple[int, int], ...]] = {}
-    for job, needed, generation in found:
-        rests[job] = (*rests.get(job, ()), (needed, generation))
-    return rests
-
-
-def _rests_on_dropped(connection: Connection, study: str) -> dict[int, tuple[tuple[int, str], ...]]:
-    """Job with a result → (needed job, why a person dropped it)."""
-    found = connection.exec_driver_sql(
-        "SELECT j.id, n.id, n.dropped FROM job j JOIN job_dependency d ON d.job_id = j.id JOIN job n "
-        "ON n.id = d.needs_id JOIN result r ON r.job_id = j.id WHERE n.dropped IS NOT NULL "
-        "AND j.study_id = (SELECT id FROM study WHERE name = ?) ORDER BY 1, 2",
-        (study,),
-    )
-    rests: dict[int, tuple[tuple[int, str], ...]] = {}
-    for job, needed, reason in found:
-        rests[job] = (*rests.get(job, ()), (needed, reason))
-    return rests
-
-
-def _gpu_seconds(told: float | None, cut: float | None, gpus: int) -> float:
-    """What workers said, and of a job that used a GPU also the time of executions that were cut off; of a GPU that
-    several share, its part."""
-    return told + (cut or 0.0) * gpus if told else 0.0
+    return list(bunches(connection, study, cancelled=cancelled, dropped=dropped))
 
 
 def counted_execution(connection: Connection, job: int) -> int | None:

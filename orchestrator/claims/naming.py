@@ -8,9 +8,8 @@ from db.rows import ResultRow
 from jobs.words import JobState
 from orchestrator.claims.cells import REPLICATES
 from orchestrator.claims.ledger import Job
-from orchestrator.tables import default
 from orchestrator.tables.keys import text
-from orchestrator.tables.table2 import DRAWN, SEARCH, cell_key
+from orchestrator.tables.table2 import DRAWN, KINDS, SEARCH, cell_key
 from orchestrator.tables.varying import by_importance, given, program, varying
 
 OWN = REPLICATES | {"method", "search_epoch", "architecture"}
@@ -36,7 +35,7 @@ def labels(jobs: Sequence[Job]) -> dict[str, str]:
 
 
 def _house(job: Job) -> bool:
-    return job.kind in default.OF_TABLE_2
+    return job.kind in KINDS
 
 
 def _base(job: Job) -> str:

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from db.bunches import bunched, where
 from db.layouts import METRIC, Layout, Statistic
 from db.rows import ResultRow
 from jobs.errors import BadInput
@@ -47,10 +48,10 @@ def laid_out(
     return found
 
 
-def not_laid_out(layouts: Sequence[Layout], rows: Sequence[ResultRow]) -> list[ResultRow]:
+def not_laid_out(layouts: Sequence[Layout], rows: Sequence[ResultRow]) -> Sequence[ResultRow]:
     """The jobs that are of no experiment with a table of its own, where the study as a whole has none."""
     names = {layout.experiment for layout in layouts}
-    return [] if "" in names else [row for row in rows if row.experiment not in names]
+    return [] if "" in names else where(bunched(rows), lambda row: row.experiment not in names)
 
 
 def say(rules: Sequence[str], laid: list[Laid], others: list[Grouped], tables: list[Table2]) -> None:

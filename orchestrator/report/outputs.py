@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from db.bunches import Many, bunched, where
 from db.layouts import Layout
 from db.rows import ResultRow
 from db.store import Store
@@ -77,7 +78,7 @@ class Plain(Output):
                 f"{'--metric' if metrics else '--show'} belongs to a grouped table: name keys, like --by kind"
             )
         self.tables = [
-            replace(table, notes=(*table.notes, *notes([row for row in everything if _is_of(row, table)], codes=False)))
+            replace(table, notes=(*table.notes, *notes(_of(everything, table), codes=False)))
             for table in (tables if house else ())
         ]
         self.stats = [statistics.compute(table) for table in self.tables] if stats else None
@@ -183,13 +184,13 @@ def grouped_grids(grouped: GroupedJobs, show: list[Show], wide: bool, stats: boo
     return [*(spoken(grid, lang) for grid in found), *(groupstats.grids(grouped, lang) if stats else ())]
 
 
-def _same(rows: Sequence[ResultRow], everything: Sequence[ResultRow]) -> list[ResultRow]:
+def _same(rows: Sequence[ResultRow], everything: Sequence[ResultRow]) -> Sequence[ResultRow]:
     """The jobs of the same kind and program, with those that were dropped by hand."""
     from orchestrator.tables import arguments
     from orchestrator.tables.keys import alike
 
     kinds = {(row.kind, arguments.program(row.config.get("argv") or ())) for row in alike(rows)}
-    return [row for row in everything if (row.kind, arguments.program(row.config.get("argv") or ())) in kinds]
+    return where(bunched(everything), lambda row: (row.kind, arguments.program(row.config.get("argv") or ())) in kinds)
 
 
 class Beside(Output):
@@ -281,14 +282,16 @@ def split(text: str, option: str) -> list[str]:
     return found
 
 
-def _rows(store: Store, study: str, filters: Sequence[str]) -> tuple[list[ResultRow], list[ResultRow]]:
+def _rows(store: Store, study: str, filters: Sequence[str]) -> tuple[Sequence[ResultRow], Sequence[ResultRow]]:
     """The jobs that count; and with those that were dropped by hand, for footnotes. Raises BadInput."""
-    from orchestrator.report.gathering import all_rows
+    from db.columns import bunches
     from orchestrator.tables.filters import select
 
-    everything = all_rows(store, study)
-    return select([row for row in everything if row.dropped is None], filters), select(everything, filters)
+    with store.read() as connection:
+        everything = bunches(connection, study, dropped=True)
+    return select(where(everything, lambda row: row.dropped is None), filters), select(everything, filters)
 
 
-def _is_of(row: ResultRow, table: Table2) -> bool:
-    return (row.dataset, row.preset) == (table.dataset, table.preset)
+def _of(rows: Sequence[ResultRow], table: Table2) -> Many:
+    """The jobs of a table's data set and preset."""
+    return where(bunched(rows), lambda row: (row.dataset, row.preset) == (table.dataset, table.preset))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from db.bunches import Many, bunched, likes, parted, where
 from db.rows import ResultRow
 from jobs.words import JobState
 from orchestrator.resuming import footnote
@@ -26,47 +27,44 @@ def notes(rows: Sequence[ResultRow], by: Sequence[str] = (), *, codes: bool = Tr
 
     `by`: what it is grouped by; `codes`: False where each row of it tells of its codes and devices itself.
     """
-    told = [*_dropped(rows), *_running_again(rows), *_resting(rows), *_live(rows), *_resuming(rows)]
+    many = bunched(rows)
+    told = [*_dropped(many), *_running_again(many), *_resting(many), *_live(many), *_resuming(many)]
     if codes and "job" not in by:  # each number is of one code and one device there
-        told += [] if "code" in by else several(rows, "code")
-        told += [] if {"gpu", "device_name"} & set(by) else several(rows, "gpu")
+        told += [] if "code" in by else several(many, "code")
+        told += [] if {"gpu", "device_name"} & set(by) else several(many, "gpu")
     return told
 
 
-def _in_cells(rows: Iterable[ResultRow]) -> Iterator[tuple[tuple[Any, ...], ResultRow]]:
-    """Each row with its cell, which rows of one configuration share."""
-    known: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    for row in rows:
-        name = (row.study, row.kind, row.preset, row.dataset, id(row.config))
-        if name not in known:
-            known[name] = cell_of(row)
-        yield known[name], row
+def _in_cells(rows: Many) -> dict[tuple[Any, ...], Many]:
+    """The jobs of each cell."""
+    known: dict[int, tuple[Any, ...]] = {}
+
+    def cell(row: ResultRow) -> tuple[Any, ...]:
+        if id(row.config) not in known:
+            known[id(row.config)] = cell_of(row)[4]
+        return row.study, row.kind, row.preset, row.dataset, known[id(row.config)]
+
+    return parted(rows, cell)
 
 
-def _dropped(rows: Sequence[ResultRow]) -> list[str]:
-    if all(row.dropped is None for row in rows):
+def _dropped(rows: Many) -> list[str]:
+    if all(row.dropped is None for row in likes(rows)):
         return []
-    cells: dict[tuple[Any, ...], list[ResultRow]] = {}
-    for cell, row in _in_cells(rows):
-        cells.setdefault(cell, []).append(row)
     found = []
-    for members in cells.values():
-        reasons: dict[str, list[ResultRow]] = {}
-        for row in members:
-            if row.dropped is not None:
-                reasons.setdefault(row.dropped, []).append(row)
-        for reason, these in reasons.items():
-            found.append(
-                f"{len(these)} of {len(members)} dropped by hand: {reason} ({job_list(these)}, "
-                f"seed {', '.join(str(row.seed) for row in these)})"
-            )
+    for members in _in_cells(rows).values():
+        for reason, these in parted(members, lambda row: row.dropped).items():
+            if reason is not None:
+                found.append(
+                    f"{len(these)} of {len(members)} dropped by hand: {reason} ({job_list(these)}, "
+                    f"seed {', '.join(map(str, these.ordered(bunch.seeds for bunch in these.bunches)))})"
+                )
     return found
 
 
-def _running_again(rows: Sequence[ResultRow]) -> list[str]:
-    again = [row for row in rows if row.superseded is not None and row.dropped is None]
-    failed = [row for row in again if row.state == JobState.FAILED]
-    running = [row for row in again if row.state != JobState.FAILED]
+def _running_again(rows: Many) -> list[str]:
+    again = where(rows, lambda row: row.superseded is not None and row.dropped is None)
+    failed = where(again, lambda row: row.state == JobState.FAILED)
+    running = where(again, lambda row: row.state != JobState.FAILED)
     return [
         f"{how}, the earlier number of each is in no table: {job_list(these)}"
         for how, these in (("running again", running), ("ran again and failed", failed))
@@ -74,9 +72,9 @@ def _running_again(rows: Sequence[ResultRow]) -> list[str]:
     ]
 
 
-def _resting(rows: Iterable[ResultRow]) -> list[str]:
+def _resting(rows: Many) -> list[str]:
     found = []
-    for row in rows:
+    for row in where(rows, lambda row: row.rests_on or row.rests_on_dropped):
         if row.dropped is None:
             gone = dict(row.rests_on_dropped)
             found += [
@@ -93,32 +91,28 @@ def _resting(rows: Iterable[ResultRow]) -> list[str]:
     return found
 
 
-def _live(rows: Iterable[ResultRow]) -> list[str]:
-    live = [row for row in rows if row.live and row.metrics and row.dropped is None]
+def _live(rows: Many) -> list[str]:
+    live = where(rows, lambda row: row.live and row.metrics and row.dropped is None)
     return [f"live code, as it was when each job started (--code live): {job_list(live)}"] if live else []
 
 
-def _resuming(rows: Iterable[ResultRow]) -> list[str]:
+def _resuming(rows: Many) -> list[str]:
     """What rehearsals said of the programs behind the numbers; nothing where none ever was."""
-    told: dict[str, list[ResultRow]] = {}
-    for row in rows:
-        if row.rehearsing and row.metrics and row.dropped is None:
-            told.setdefault(footnote(row.resume), []).append(row)
+    counted = where(rows, lambda row: row.rehearsing and row.metrics and row.dropped is None)
+    told = parted(counted, lambda row: footnote(row.resume))
     return [f"{what}: {job_list(told[what])}" for what in sorted(told)]
 
 
-def several(rows: Iterable[ResultRow], what: str) -> list[str]:
+def several(rows: Sequence[ResultRow], what: str) -> list[str]:
     """Cells whose numbers come from several codes ('code': orch's, torch's and the program's), or devices ('gpu')."""
-    cells: dict[tuple[Any, ...], dict[str, list[ResultRow]]] = {}
     attribute = "code" if what == "code" else "device_name"
-    counted = [row for row in rows if row.metrics and getattr(row, attribute) and row.dropped is None]
-    if len({getattr(row, attribute) for row in counted}) < 2:
+    counted = where(bunched(rows), lambda row: row.metrics and getattr(row, attribute) and row.dropped is None)
+    if len({getattr(row, attribute) for row in likes(counted)}) < 2:
         return []
-    for cell, row in _in_cells(counted):
-        cells.setdefault(cell, {}).setdefault(getattr(row, attribute), []).append(row)
     word, more = ("codes", ", 'orch diff' tells more") if what == "code" else ("devices", "")
     told = []
-    for groups in cells.values():
+    for members in _in_cells(counted).values():
+        groups = parted(members, lambda row: str(getattr(row, attribute)))
         if len(groups) > 1:
             shown = "; ".join(f"{job_list(these)}: {name}" for name, these in groups.items())
             told.append(f"one cell, several {word} ({shown}): 'orch table --by {what}' splits them{more}")

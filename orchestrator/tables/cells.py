@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any
 
+from db.bunches import ids
 from db.rows import ResultRow
 from jobs.words import JobState
 from orchestrator.tables.keys import alike, number, parameters, setting, text
@@ -205,13 +206,13 @@ def split(rows: Sequence[ResultRow]) -> list[tuple[dict[str, str], list[ResultRo
 
 def job_list(rows: Iterable[ResultRow]) -> str:
     """'job 7' or 'jobs 1–4, 7'."""
-    ids = sorted(row.job for row in rows)
+    found = ids(rows)
     runs: list[list[int]] = []
-    for _, run in groupby(enumerate(ids), key=lambda pair: pair[1] - pair[0]):
+    for _, run in groupby(enumerate(found), key=lambda pair: pair[1] - pair[0]):
         members = [job for _, job in run]
         runs.append(members)
     shown = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
-    return f"{'job' if len(ids) == 1 else 'jobs'} {shown}"
+    return f"{'job' if len(found) == 1 else 'jobs'} {shown}"
 
 
 def _by_replicate(units: Iterable[Unit], by_search: bool) -> Mapping[int, Unit]:

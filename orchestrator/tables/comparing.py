@@ -134,6 +134,9 @@ def _values(group: Group, metric: int) -> list[float]:
 
 def _by_replicate(group: Group, metric: int) -> Mapping[Any, float]:
     """Pair key → value, of keys that one unit alone has."""
+    if len(set(group.replicates)) == len(group.replicates):
+        pairs = zip(group.replicates, group.values[metric] if group.values else (), strict=False)
+        return {key: value for key, value in pairs if key is not None and value is not None}
     found: dict[Any, list[float | None]] = {}
     for key, value in zip(group.replicates, group.values[metric] if group.values else (), strict=False):
         if key is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 
+from db.bunches import Many, likes
 from db.rows import ResultRow
 from jobs.reported import Declared, higher_is_better, title, told_direction
 from orchestrator.tables.keys import DERIVED_DIGITS
@@ -13,24 +15,28 @@ def declarations(rows: Iterable[ResultRow]) -> dict[str, Declared]:
     """Metric → what was declared of it; of several declarations that of the newest job."""
     found: dict[str, Declared] = {}
     seen: Mapping[str, Declared] | None = None
-    for row in sorted((row for row in rows if row.declared), key=lambda row: row.job):
+    newest = (
+        ((max(bunch.jobs), bunch.like) for bunch in rows.bunches)
+        if isinstance(rows, Many)
+        else ((row.job, row) for row in rows)
+    )
+    for _, row in sorted((one for one in newest if one[1].declared), key=itemgetter(0)):
         if row.declared is not seen:
             seen = row.declared
             found.update(seen)
     return found
 
 
-def digits(metric: str, rows: Iterable[ResultRow]) -> int | None:
+def digits(metric: str, rows: Sequence[ResultRow]) -> int | None:
     """The decimals that are declared for a metric; None where there are none, or the kinds of these rows differ."""
     from jobs.kind import kinds
 
     if metric in DERIVED_DIGITS:
         return DERIVED_DIGITS[metric]
-    rows = list(rows)
     if (one := declarations(rows).get(metric)) is not None and one.digits is not None:
         return one.digits
     found: set[int | None] = set()
-    for kind in {row.kind for row in rows if metric in row.metrics} or {row.kind for row in rows}:
+    for kind in {row.kind for row in likes(rows) if metric in row.metrics} or {row.kind for row in likes(rows)}:
         declared = kinds().get(kind)
         found |= {one.digits for one in declared.metrics if one.name == metric} if declared else {None}
         if declared is not None and metric not in {one.name for one in declared.metrics}:
@@ -38,24 +44,22 @@ def digits(metric: str, rows: Iterable[ResultRow]) -> int | None:
     return found.pop() if len(found) == 1 else None
 
 
-def better_up(metric: str, rows: Iterable[ResultRow]) -> bool:
+def better_up(metric: str, rows: Sequence[ResultRow]) -> bool:
     """Whether a higher value is the better one."""
     from jobs.kind import kinds
 
-    rows = list(rows)
-    for name in sorted({row.kind for row in rows} & kinds().keys()):
+    for name in sorted({row.kind for row in likes(rows)} & kinds().keys()):
         for declared in kinds()[name].metrics:
             if declared.name == metric:
                 return declared.higher_is_better
     return higher_is_better(metric, declarations(rows))
 
 
-def direction(metric: str, rows: Iterable[ResultRow]) -> bool | None:
+def direction(metric: str, rows: Sequence[ResultRow]) -> bool | None:
     """The same; None where neither a declaration nor the name tells."""
     from jobs.kind import kinds
 
-    rows = list(rows)
-    for name in {row.kind for row in rows} & kinds().keys():
+    for name in {row.kind for row in likes(rows)} & kinds().keys():
         if any(declared.name == metric for declared in kinds()[name].metrics):
             return better_up(metric, rows)
     return told_direction(metric, declarations(rows))

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from db.bunches import Many, bunched, ids, joined, likes, parted, where
 from db.rows import ResultRow
 from jobs.words import JobState
 from orchestrator.tables import arguments, generic
 from orchestrator.tables.grouped import Grouped
-from orchestrator.tables.table2 import DRAWN, SEARCH, TRAINED, Table2
+from orchestrator.tables.table2 import KINDS, Table2
 from orchestrator.tables.varying import by_importance, is_house, program, varying
 
 LONGEST_CAPTION = 60
 """Of what a program is called above its table."""
 MOST_METRICS = 12
-OF_TABLE_2 = frozenset({TRAINED, DRAWN, SEARCH})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,20 +39,18 @@ class Part:
 
 def wants_table2(rows: Sequence[ResultRow], tables: Iterable[Table2]) -> bool:
     """Whether a study has Table 2: it has a row of it, or nothing else at all."""
-    return any(table.rows for table in tables) or all(row.kind in OF_TABLE_2 for row in rows)
+    return any(table.rows for table in tables) or all(row.kind in KINDS for row in likes(rows))
 
 
-def beside_table2(rows: Iterable[ResultRow]) -> list[ResultRow]:
+def beside_table2(rows: Sequence[ResultRow]) -> Sequence[ResultRow]:
     """The jobs of a study with Table 2 that have a table of their own: those that are not the house's."""
-    return [row for row in rows if not is_house(row.kind)]
+    return where(bunched(rows), lambda row: not is_house(row.kind))
 
 
-def parts(rows: Iterable[ResultRow]) -> list[Part]:
+def parts(rows: Sequence[ResultRow]) -> list[Part]:
     """One for each program and kind, in order of their first job; stages of one program that share no number apart."""
-    found: dict[tuple[str, tuple[str, ...]], list[ResultRow]] = {}
-    for row in rows:
-        if row.state != JobState.CANCELLED:
-            found.setdefault((row.kind, arguments.program(row.config.get("argv") or ())), []).append(row)
+    kept = where(bunched(rows), lambda row: row.state != JobState.CANCELLED)
+    found = parted(kept, lambda row: (row.kind, arguments.program(row.config.get("argv") or ())))
     return [
         _part(stage, f", {stage[0].experiment}" if len(apart) > 1 else "")
         for these in found.values()
@@ -61,29 +59,26 @@ def parts(rows: Iterable[ResultRow]) -> list[Part]:
     ]
 
 
-def _apart(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
+def _apart(rows: Many) -> list[Many]:
     """The experiments of a program, those together that share a number: a training and its test share none."""
-    found: list[tuple[set[str], list[ResultRow]]] = []
-    by_name: dict[str, list[ResultRow]] = {}
-    for row in rows:
-        by_name.setdefault(row.experiment or "", []).append(row)
-    for these in by_name.values():
-        names = {name for row in these for name in (*row.metrics, *row.declared)}
+    found: list[tuple[set[str], Many]] = []
+    for these in parted(rows, lambda row: row.experiment or "").values():
+        names = {name for row in likes(these) for name in (*row.metrics, *row.declared)}
         if not names:
-            return [list(rows)]  # nobody knows yet
+            return [rows]  # nobody knows yet
         shared = [one for one in found if one[0] & names]
         for one in shared:
             found.remove(one)
-        merged = [row for _, members in shared for row in members] + these
+        merged = joined([*(members for _, members in shared), these])
         found.append((names.union(*(one for one, _ in shared)), merged))
-    return [members for _, members in sorted(found, key=lambda one: min(row.job for row in one[1]))]
+    return [members for _, members in sorted(found, key=lambda one: ids(one[1])[0])]
 
 
 def _part(rows: Sequence[ResultRow], more: str = "") -> Part:
     first = rows[0]
-    reported = by_importance(name for row in rows for name in row.metrics)
+    reported = by_importance(name for row in likes(rows) for name in row.metrics)
     names = [_key(name, first.config, reported) for name in varying(_distinct(rows))]
-    told = [key for key in ("experiment", "name") if len({getattr(row, _ATTRIBUTE[key]) for row in rows}) > 1]
+    told = [key for key in ("experiment", "name") if len({getattr(row, _ATTRIBUTE[key]) for row in likes(rows)}) > 1]
     title = _caption(program(first.config) or first.kind) + more
     return Part(
         title=title,
@@ -104,7 +99,7 @@ _ATTRIBUTE: Mapping[str, str] = {"experiment": "experiment", "name": "label"}
 
 
 def _distinct(rows: Iterable[ResultRow]) -> list[Mapping[str, object]]:
-    return list({id(row.config): row.config for row in rows}.values())
+    return list({id(row.config): row.config for row in likes(rows)}.values())
 
 
 def _key(name: str, config: Mapping[str, object], reported: Sequence[str]) -> str:
@@ -114,7 +109,7 @@ def _key(name: str, config: Mapping[str, object], reported: Sequence[str]) -> st
 
 def metrics(rows: Sequence[ResultRow]) -> list[str]:
     """What a grouped table shows where nobody named numbers: accuracy in the house's study, else what is reported."""
-    reported = by_importance(name for row in rows for name in row.metrics)
-    if any(is_house(row.kind) for row in rows) or not rows or "test_accuracy" in reported:
+    reported = by_importance(name for row in likes(rows) for name in row.metrics)
+    if any(is_house(row.kind) for row in likes(rows)) or not rows or "test_accuracy" in reported:
         return ["test_accuracy"]
     return reported[:MOST_METRICS]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from db.bunches import Bunch, Many, likes
 from db.rows import ResultRow
 from jobs.errors import BadInput
 from jobs.words import JobState
-from orchestrator.tables.keys import ALIASES, check, known, nearest, resolved, text, value
+from orchestrator.tables.keys import ALIASES, check, is_own, known, nearest, resolved, text, value
 from orchestrator.tables.values import NOTHING, NUMBER, TRUTH, Name, known_as, parts, sort_of, unquoted
 
 EQUAL = ("=", "!=")
@@ -40,7 +41,19 @@ class Filter:
 
     def keeps(self, row: ResultRow) -> bool:
         """Whether the condition holds. What a job has no value of is neither less nor more than anything."""
-        return self.holds(value(row, self.source or self.key))
+        return self.holds(value(row, self.name))
+
+    @property
+    def name(self) -> str:
+        """What the values are called that it is about."""
+        return self.source or self.key
+
+    def among(self, bunch: Bunch) -> Bunch | None:
+        """Those jobs of a bunch of which it holds."""
+        if not is_own(bunch.like, self.name):
+            return bunch if self.keeps(bunch.like) else None
+        kept = [at for at, row in enumerate(bunch) if self.keeps(row)]
+        return bunch.only(kept) if kept else None
 
     def holds(self, found: Any) -> bool:
         """Whether the condition holds of this value."""
@@ -57,7 +70,7 @@ class Filter:
         if name in ("state", "kind"):
             self._check_word(name, rows)
             return
-        found = [value(row, self.source or self.key) for row in rows]
+        found = list(_values(rows, self.name))
         there = {sort_of(one) for one in found} - {NOTHING}
         if name in NUMBERS:
             there = {NUMBER}
@@ -82,7 +95,7 @@ class Filter:
     def _check_word(self, name: str, rows: Iterable[ResultRow]) -> None:
         from jobs.kind import kinds
 
-        have: Collection[str] = list(JobState) if name == "state" else {*kinds(), *(row.kind for row in rows)}
+        have: Collection[str] = list(JobState) if name == "state" else {*kinds(), *(row.kind for row in likes(rows))}
         if self.sign not in EQUAL:
             raise BadInput(f"cannot compare {name} {self.sign} '{self.wanted}': only numbers have an order")
         for one in map(unquoted, parts(self.wanted)):
@@ -108,10 +121,10 @@ def parse(words: str, names: Collection[str] = ()) -> Filter:
     return Filter(match[1], _sign(match[2]), match[3])
 
 
-def select(rows: Sequence[ResultRow], filters: Sequence[str]) -> list[ResultRow]:
+def select(rows: Sequence[ResultRow], filters: Sequence[str]) -> Sequence[ResultRow]:
     """The rows that every filter keeps. Raises BadInput for an unknown name, or what cannot be compared."""
     if not filters:
-        return list(rows)
+        return rows
     names = known(rows) if rows else frozenset[str]()
     parsed = [parse(one, names) for one in filters]
     if rows:
@@ -119,7 +132,20 @@ def select(rows: Sequence[ResultRow], filters: Sequence[str]) -> list[ResultRow]
         parsed = [replace(one, source=resolved(one.key, rows)) for one in parsed]
         for one in parsed:
             one.check(rows)
+    if isinstance(rows, Many):
+        for one in parsed:
+            rows = Many(kept for bunch in rows.bunches if (kept := one.among(bunch)) is not None)
+        return rows
     return [row for row in rows if all(one.keeps(row) for one in parsed)]
+
+
+def _values(rows: Iterable[ResultRow], name: str) -> Iterator[Any]:
+    """What rows have by a name; once for those that share it."""
+    if not isinstance(rows, Many):
+        yield from (value(row, name) for row in rows)
+        return
+    for bunch in rows.bunches:
+        yield from (value(row, name) for row in (bunch if is_own(bunch.like, name) else [bunch.like]))
 
 
 def _sign(given: str) -> str:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import statistics as standard
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
+from db.bunches import Bunch, Many, bunched, likes
 from db.rows import Curve, ResultRow
 from jobs.errors import BadInput
 from jobs.words import JobState
-from orchestrator.tables.cells import differing, given_architecture, job_list, replicate
+from orchestrator.tables.cells import differing, job_list, replicate
 from orchestrator.tables.comparing import emphasis
 from orchestrator.tables.declared import better_up, called, digits, direction
 from orchestrator.tables.digits import decimals, places, written
 from orchestrator.tables.filters import select
 from orchestrator.tables.grid import Grid
 from orchestrator.tables.grouped import Group, Grouped, Spread
-from orchestrator.tables.keys import DERIVED, Column, alike, check, known, resolved, spelt, text
+from orchestrator.tables.keys import DERIVED, Column, alike, check, is_own, known, resolved, spelt
 from orchestrator.tables.lacking import Epoch, Lacking, Source, few, flag_notes
-from orchestrator.tables.pairing import pair_key
 from orchestrator.tables.statistics import summarize
+from orchestrator.tables.units import Units, units_of
 from orchestrator.tables.values import Sorted, known_as
 from orchestrator.tables.varying import is_house
 
@@ -49,7 +50,8 @@ def group(
     """
     if epoch not in get_args(Epoch):
         raise BadInput(f"unknown epoch '{epoch}': use one of {', '.join(get_args(Epoch))}")
-    kept = [row for row in select(rows, filters) if row.state != JobState.CANCELLED]
+    chosen = bunched(select(rows, filters)).bunches
+    kept = Many(bunch for bunch in chosen if bunch.like.state != JobState.CANCELLED)
     by_job = {curve.job: curve for curve in curves} if epoch != "result" else {}
     if kept and strict:
         have = known(kept)
@@ -58,34 +60,38 @@ def group(
             check(metrics, have, "metric")
         else:
             _check_curves(metrics, by_job)
-    keys = (*(name for name in SEPARATE if name not in by and len({getattr(row, name) for row in kept}) > 1), *by)
+    keys = (
+        *(name for name in SEPARATE if name not in by and len({getattr(row, name) for row in likes(kept)}) > 1),
+        *by,
+    )
     columns = [Column(resolved(key, kept), kept) for key in keys]
-    members: dict[tuple[Sorted, ...], list[ResultRow]] = {}
-    shown: dict[tuple[Sorted, ...], tuple[Any, ...]] = {}
-    for row in kept:
-        found = [column.of(row) for column in columns]
-        name = tuple(known for _, known in found)
-        if name not in members:
-            shown[name], members[name] = tuple(one for one, _ in found), []
-        members[name].append(row)
+    parts: dict[tuple[Sorted, ...], list[Bunch]] = {}
+    for bunch in kept.bunches:
+        for name, part in _by_keys(bunch, columns):
+            parts.setdefault(name, []).append(part)
+    members = {name: Many(own) for name, own in parts.items()}
+    members = dict(sorted(members.items(), key=lambda one: one[1].bunches[0].places[0]))
+    shown = {name: tuple(column.of(rows[0])[0] for column in columns) for name, rows in members.items()}
     higher = {metric: better_up(metric, kept) for metric in metrics}
     groups = []
     lacking, lacks = Lacking(kept), list[str]()
     for name in sorted(members):
-        units = _units(members[name])
+        units = Units(members[name])
         source = Source(epoch, by_job, higher)
-        measured = [[source.of_unit(unit, metric) for unit in units] for metric in metrics]
-        n = sum(1 for unit in range(len(units)) if any(column[unit] is not None for column in measured))
+        measured = [units.values(metric, source) for metric in metrics]
+        n = sum(1 for values in zip(*measured, strict=True) if any(one is not None for one in values))
         groups.append(
             Group(
                 keys=shown[name],
                 n=n,
                 expected=len(units),
                 spreads=tuple(_spread(column) for column in measured),
-                values=tuple(tuple(column) for column in measured),
-                replicates=tuple(pair_key(unit) for unit in units),
-                open=tuple(any(lacking.may_come(row, metric) for row in members[name]) for metric in metrics),
-                decimals=tuple(decimals(source.values(members[name], metric)) for metric in metrics),
+                values=tuple(measured),
+                replicates=units.replicates(),
+                open=tuple(any(lacking.may_come(row, metric) for row in likes(members[name])) for metric in metrics),
+                decimals=tuple(
+                    decimals(one for one in units.numbers(metric, source) if one is not None) for metric in metrics
+                ),
             )
         )
         lacks += lacking.notes(shown[name] if len(members) > 1 else (), members[name], metrics, source)
@@ -93,12 +99,12 @@ def group(
         by=keys,
         metrics=tuple(metrics),
         groups=tuple(groups),
-        studies=tuple(sorted({row.study for row in kept})),
+        studies=tuple(sorted({row.study for row in likes(kept)})),
         notes=(*_notes(members.values(), keys, by, metrics, epoch), *few(lacks), *flag_notes(kept)),
         digits=tuple(digits(metric, kept) for metric in metrics),
         headings=tuple(called(metric, kept) for metric in metrics),
         better=tuple(direction(metric, kept) for metric in metrics),
-        house=any(is_house(kind) for kind in {row.kind for row in kept}),
+        house=any(is_house(kind) for kind in {row.kind for row in likes(kept)}),
     )
 
 
@@ -177,17 +183,16 @@ def to_grid(grouped: Grouped, *, show: Sequence[Show] = ("mean",), wide: bool = 
     )
 
 
-def _units(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
-    """Jobs that are repeats of one training go together; any other job stands alone."""
-    units: dict[tuple[Any, ...], list[ResultRow]] = {}
-    settings: dict[int, tuple[tuple[str, str], ...]] = {}
-    for row in rows:
-        config = settings.get(id(row.config))
-        if config is None:
-            found = ((key, text(one)) for key, one in row.config.items() if key != "repeat")
-            config = settings[id(row.config)] = tuple(sorted(found))
-        units.setdefault((row.study, row.kind, replicate(row), config, given_architecture(row)), []).append(row)
-    return list(units.values())
+def _by_keys(bunch: Bunch, columns: Sequence[Column]) -> Iterator[tuple[tuple[Sorted, ...], Bunch]]:
+    """The jobs of a bunch that agree in every key, with what their values are known as."""
+    if not any(is_own(bunch.like, column.key) for column in columns):
+        yield tuple(column.of(bunch.like)[1] for column in columns), bunch
+        return
+    found: dict[tuple[Sorted, ...], list[int]] = {}
+    for at, row in enumerate(bunch):
+        found.setdefault(tuple(column.of(row)[1] for column in columns), []).append(at)
+    for name, kept in found.items():
+        yield name, bunch.only(kept)
 
 
 def _spread(column: Iterable[float | None]) -> Spread:
@@ -227,7 +232,7 @@ def _notes(
         notes.append(f"within groups these settings differ: {', '.join(varying)}")
     named = any(isinstance(replicate(row), str) for rows in different for row in rows)
     doubtful = [[row for row in rows if isinstance(replicate(row), str)] for rows in members] if named else []
-    for unit in (unit for rows in doubtful for unit in _units(rows)):
+    for unit in (unit for rows in doubtful for unit in units_of(rows)):
         if len({row.seed for row in unit}) > 1:
             notes.append(f"{job_list(unit)} are one run, counted once: {replicate(unit[0])} is their parameter's")
     if epoch == "best" and any("test" in metric for metric in metrics):

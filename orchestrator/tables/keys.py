@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
+from db.bunches import OWN, likes
 from db.rows import ResultRow
 from jobs.architectures import LONG_SPAN
 from jobs.commands import canonical_number
@@ -144,12 +145,21 @@ def value(row: ResultRow, key: str) -> Any:
     return setting(row, key) if measured is None else measured
 
 
+def is_own(row: ResultRow, key: str) -> bool:
+    """Whether jobs of one bunch (db/bunches.py), that row among them, may differ in what `value` gives by that name."""
+    name = ALIASES.get(key, key)
+    bare = name.removeprefix("metrics.")
+    return not key.startswith("config.") and (
+        name in OWN or bare in DERIVED or name in row.metrics or bare in row.metrics
+    )
+
+
 def alike(rows: Iterable[ResultRow]) -> list[ResultRow]:
     """One row for each configuration: the others have the very same settings, kind and experiment (by identity).
 
     What depends on nothing else is asked of these: a study has far fewer configurations than seeds.
     """
-    return list({_configuration(row): row for row in rows}.values())
+    return list({_configuration(row): row for row in likes(rows)}.values())
 
 
 def _configuration(row: ResultRow) -> tuple[Any, ...]:
@@ -161,7 +171,7 @@ def known(rows: Sequence[ResultRow]) -> set[str]:
     from jobs.kind import kinds
 
     names = {*ATTRIBUTES, *ALIASES, *DERIVED}
-    names.update(*{tuple(row.metrics) for row in rows})
+    names.update(*{tuple(row.metrics) for row in likes(rows)})
     different = alike(rows)
     for row in different:
         names |= row.declared.keys() - PLACE
@@ -209,11 +219,11 @@ class Column:
     """The values of one key in many rows, looked up once for those that share a configuration."""
 
     def __init__(self, key: str, rows: Iterable[ResultRow]) -> None:
-        self._key = key
+        self.key = key
         name = ALIASES.get(key, key)
         bare = name.removeprefix("metrics.")
         self._settled = key.startswith("config.") or not (
-            name != bare or name in ATTRIBUTES or name in DERIVED or any(name in row.metrics for row in rows)
+            name != bare or name in ATTRIBUTES or name in DERIVED or any(name in row.metrics for row in likes(rows))
         )
         self._found: dict[tuple[Any, ...], tuple[Any, Sorted]] = {}
 
@@ -222,10 +232,10 @@ class Column:
         if self._settled:
             name = _configuration(row)
             if name not in self._found:
-                found = value(row, self._key)
+                found = value(row, self.key)
                 self._found[name] = found, known_as(found)
             return self._found[name]
-        found = value(row, self._key)
+        found = value(row, self.key)
         if not isinstance(found, str):
             return found, known_as(found)
         name = type(found), found  # a text in quotes equals the bare one, and is another value

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
 
+from db.bunches import Bunch, Many, bunched, likes
 from db.rows import Curve, ResultRow
 from jobs.records import NO_PLACE
 from jobs.words import FINAL
 from orchestrator.tables.cells import job_list
-from orchestrator.tables.keys import number, text
-from orchestrator.tables.statistics import mean
+from orchestrator.tables.keys import DERIVED, number, text
 
 Epoch = Literal["result", "last", "best"]
 """Where a number is taken from: the job's result, or the last or the best epoch of its curve."""
@@ -37,13 +38,23 @@ class Source:
         found = number(row, metric) if self.epoch == "result" else self._of_curve(row, metric)
         return found if found is not None and isfinite(found) else None
 
-    def values(self, rows: Iterable[ResultRow], metric: str) -> list[float]:
-        return [found for row in rows if (found := self.value(row, metric)) is not None]
+    def column(self, bunch: Bunch, metric: str) -> list[float | None]:
+        """The same of each job of a bunch."""
+        bare = metric if metric in bunch.metrics else metric.removeprefix("metrics.")
+        if self.epoch != "result" or bare in DERIVED:
+            return [self.value(row, metric) for row in bunch]
+        column = bunch.metrics.get(bare)
+        if column is None:
+            return [None] * len(bunch)
+        if isinstance(column, array):
+            return [one if isfinite(one) else None for one in column]
+        return [one if one is not None and isfinite(one) else None for one in column]
 
-    def of_unit(self, unit: Iterable[ResultRow], metric: str) -> float | None:
-        """The mean over the repeats that have it."""
-        found = self.values(unit, metric)
-        return mean(found) if found else None
+    def lost(self, bunch: Bunch, metric: str) -> list[ResultRow]:
+        """Those jobs of a bunch that named the metric at their end and had no finite number for it."""
+        if self.epoch == "result" and None not in bunch.metrics.get(metric, ()):
+            return []
+        return [row for row in bunch if self.diverged(row, metric)]
 
     def last(self, row: ResultRow, metric: str) -> tuple[int, float | None] | None:
         """(epoch, value) of the newest line of a job that names the metric; None where none does."""
@@ -82,7 +93,7 @@ class Lacking:
 
     def __init__(self, rows: Iterable[ResultRow]) -> None:
         self._reported: dict[str, set[str]] = {}
-        for row in rows:
+        for row in likes(rows):
             if row.metrics:
                 self._reported.setdefault(row.kind, set()).update(row.metrics)
 
@@ -99,15 +110,13 @@ class Lacking:
         names = names or self._reported.get(row.kind, set())
         return not names or metric in KNOWN_OF_ALL or NEEDS.get(metric, metric) in names
 
-    def notes(
-        self, keys: Sequence[Any], rows: Sequence[ResultRow], metrics: Sequence[str], source: Source
-    ) -> list[str]:
+    def notes(self, keys: Sequence[Any], rows: Many, metrics: Sequence[str], source: Source) -> list[str]:
         """Of one group: which seeds have no finite number of a metric, and whose last epochs are not the same."""
         where = f"{', '.join(text(key) for key in keys)}: " if keys else ""
         found = []
         for metric in metrics:
             metric = NEEDS.get(metric, metric)
-            lost = [row for row in rows if source.diverged(row, metric)]
+            lost = [row for bunch in rows.bunches for row in source.lost(bunch, metric)]
             if lost:
                 theirs = "its" if len(lost) == 1 else "their"
                 found.append(f"{where}{metric}, {job_list(lost)}, {seeds(lost)}: not finite at {theirs} last epoch")
@@ -137,10 +146,10 @@ def few(notes: Sequence[str]) -> list[str]:
     return list(notes) if len(notes) <= MOST else [*notes[:MOST], f"… and {len(notes) - MOST} more such remarks"]
 
 
-def flag_notes(rows: Iterable[ResultRow]) -> list[str]:
+def flag_notes(rows: Sequence[ResultRow]) -> list[str]:
     """Remarks that results carry, each with its jobs."""
-    flags: dict[str, list[ResultRow]] = {}
-    for row in rows:
-        for name, flag in row.flags.items():
-            flags.setdefault(f"{name}: {flag}", []).append(row)
-    return few([f"{flag} ({job_list(flags[flag])})" for flag in sorted(flags)])
+    flags: dict[str, list[Bunch]] = {}
+    for bunch in bunched(rows).bunches:
+        for name, flag in bunch.like.flags.items():
+            flags.setdefault(f"{name}: {flag}", []).append(bunch)
+    return few([f"{flag} ({job_list(Many(flags[flag]))})" for flag in sorted(flags)])

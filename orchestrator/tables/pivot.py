@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
 import msgspec
 
+from db.bunches import Bunch, Many, bunched, likes, where
 from db.layouts import METRIC, Layout, Statistic
 from db.rows import ResultRow
 from jobs.words import JobState
@@ -92,19 +93,23 @@ def lay_out(layout: Layout, rows: Sequence[ResultRow], number_of: int = 1) -> La
     return Laid(layout=full, rows=chosen, grouped=replace(grouped, notes=(*grouped.notes, *_slips(layout, chosen))))
 
 
-def concerned(layout: Layout, rows: Iterable[ResultRow]) -> list[ResultRow]:
+def concerned(layout: Layout, rows: Sequence[ResultRow]) -> Many:
     """Jobs of its experiment, or of those experiments and programs that report any of its metrics."""
-    own = [row for row in rows if row.state != JobState.CANCELLED and layout.experiment in ("", row.experiment)]
+    own = where(
+        bunched(rows), lambda row: row.state != JobState.CANCELLED and layout.experiment in ("", row.experiment)
+    )
     if not layout.metrics:
         return own
-    kept = {_origin(row) for row in own if any(_has(row, name) for name in layout.metrics)}
-    return [row for row in own if _origin(row) in kept] if kept else own
+    kept = {_origin(bunch.like) for bunch in own.bunches if any(_has(bunch, name) for name in layout.metrics)}
+    return where(own, lambda row: _origin(row) in kept) if kept else own
 
 
 def reported(rows: Sequence[ResultRow]) -> list[str]:
     """The numbers that a table shows where its layout names none."""
-    found = by_importance(name for row in rows for name in row.metrics)
-    found = found or by_importance(name for row in rows for name in row.declared if name not in ("epoch", "epochs"))
+    found = by_importance(name for row in likes(rows) for name in row.metrics)
+    found = found or by_importance(
+        name for row in likes(rows) for name in row.declared if name not in ("epoch", "epochs")
+    )
     return found[: default.MOST_METRICS]
 
 
@@ -112,21 +117,24 @@ def _origin(row: ResultRow) -> tuple[Any, ...]:
     return row.experiment, row.kind, arguments.program(row.config.get("argv") or ())
 
 
-def _has(row: ResultRow, metric: str) -> bool:
+def _has(bunch: Bunch, metric: str) -> bool:
+    """Whether any of these jobs has reported the metric, or may."""
     bare = metric.removeprefix("metrics.")
-    return bare in row.metrics or bare in row.declared or (metric in DERIVED and number(row, metric) is not None)
+    if bare in bunch.like.metrics or bare in bunch.like.declared:
+        return True
+    return metric in DERIVED and any(number(row, metric) is not None for row in bunch)
 
 
 def _varying(rows: Sequence[ResultRow], columns: Sequence[str]) -> list[str]:
     found = dict.fromkeys(key for part in default.parts(rows) for key in part.by)
-    several = len({row.experiment for row in rows}) > 1 and "experiment" not in columns
+    several = len({row.experiment for row in likes(rows)}) > 1 and "experiment" not in columns
     names = [key for key in ({"experiment": None, **found} if several else found) if key not in columns]
     return names if len(names) < 2 else [key for key in names if key not in ("program", "kind")] or names[:1]
 
 
 def _title(layout: Layout, rows: Sequence[ResultRow], number_of: int) -> str:
     named = layout.experiment or (f"Table {number_of}" if number_of > 1 else "Results")
-    return named + "".join(f", study {study}" for study in sorted({row.study for row in rows}))
+    return named + "".join(f", study {study}" for study in sorted({row.study for row in likes(rows)}))
 
 
 def _called(layout: Layout, metric: str, rows: Sequence[ResultRow]) -> str:
@@ -138,12 +146,12 @@ def _called(layout: Layout, metric: str, rows: Sequence[ResultRow]) -> str:
 
 def _slips(layout: Layout, rows: Sequence[ResultRow]) -> list[str]:
     """What the layout names and nobody has, once there are results; before, what is like a declared metric."""
-    if not any(row.metrics for row in rows):
-        declared = {name for row in rows for name in row.declared}
+    if not any(row.metrics for row in likes(rows)):
+        declared = {name for row in likes(rows) for name in row.declared}
         slips = {name: likely(name, declared) for name in layout.metrics if name not in declared}
         return [f"no job has reported '{name}': did you mean '{near}'?" for name, near in slips.items() if near]
-    have = known(rows) | {name for row in rows for name in row.declared}
-    metrics = {name for row in rows for name in row.metrics}
+    have = known(rows) | {name for row in likes(rows) for name in row.declared}
+    metrics = {name for row in likes(rows) for name in row.metrics}
     notes = []
     for name in layout.metrics:
         if name not in have and name.removeprefix("metrics.") not in metrics:

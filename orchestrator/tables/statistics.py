@@ -190,7 +190,7 @@ def mann_whitney(first: Sequence[float], second: Sequence[float]) -> RankTest:
 def hedges_g(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Hedges' g: the difference over the pooled std, times 1 - 3 / (4 n - 9) (Hedges, J. Educ. Stat. 6(2), 1981).
 
-    None where a side has fewer than two values, or where neither varies.
+    None where a side has fewer than two values, where neither varies, or where they spread too widely for a float.
     """
     one, two = deviation(first), deviation(second)
     if one is None or two is None:
@@ -199,7 +199,10 @@ def hedges_g(first: Sequence[float], second: Sequence[float]) -> float | None:
     if constant(first, scale) and constant(second, scale):
         return None
     n = len(first) + len(second)
-    pooled = sqrt(((len(first) - 1) * one**2 + (len(second) - 1) * two**2) / (n - 2))
+    try:
+        pooled = sqrt(((len(first) - 1) * one**2 + (len(second) - 1) * two**2) / (n - 2))
+    except OverflowError:
+        return None
     return (mean(first) - mean(second)) / pooled * (1.0 - 3.0 / (4.0 * n - 9.0))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from db.bunches import Many, where
 from db.rows import ResultRow
 from jobs.errors import BadInput
 from jobs.words import JobState
@@ -23,6 +24,8 @@ METRICS = (ACCURACY, "params_m", "shortcuts")
 TRAINED = "evaluate"
 DRAWN = "random-baseline"
 SEARCH = "search"
+KINDS = frozenset({TRAINED, DRAWN, SEARCH})
+"""The kinds of job that Table 2 is of."""
 
 CellKey = tuple[str, int | None]
 """(architecture, search epoch)."""
@@ -87,7 +90,7 @@ def build(rows: Sequence[ResultRow], expected: Mapping[CellKey, int] | None = No
 def build_all(rows: Sequence[ResultRow], expected: Mapping[CellKey, int] | None = None) -> list[Table2]:
     """One table for each (data set, preset) that has a row of Table 2: the report's setting first, then by name."""
     groups: dict[tuple[str, str], list[ResultRow]] = {}
-    for row in rows:
+    for row in where(rows, lambda row: row.kind in KINDS) if isinstance(rows, Many) else rows:
         if row.kind == SEARCH or (row.state != JobState.CANCELLED and cell_key(row) is not None):
             groups.setdefault((row.dataset, row.preset), []).append(row)
     order = sorted(groups, key=lambda key: (key != ("cifar10", "report"), key))
