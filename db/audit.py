@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -21,6 +22,8 @@ SHOWN = 3
 FOREIGN = "is not the one that was written there (another store's, or edited)"
 RECENT = 200
 """Newest files that a quick look reads; `orch doctor` reads all of them."""
+RECENT_BYTES = 4_000_000
+"""So much of what the database holds is read then: a look costs the same after the import of a million results."""
 MOMENT_SECONDS = 0.5
 """For so long the last quick look answers again."""
 
@@ -167,11 +170,14 @@ def unreadable(folder: Path, error: OSError) -> str:
 
 
 def examine(folder: Path, database: Held | None, *, recent: int | None = None) -> Audit:
-    """Every file's name, and the contents of the newest `recent` (None: of all). Raises OSError."""
+    """Every file's name, and the contents of the newest `recent` (None: of all). Raises OSError.
+
+    Of the newest ones that the database holds, so many as are `RECENT_BYTES` together.
+    """
     numbers, strays = journal.numbers(folder)
     last = numbers[-1] if numbers else 0
     end = max(last, database.number if database else 0)
-    first = 1 if recent is None else max(1, end - recent + 1)
+    first = 1 if recent is None else _oldest(folder, numbers, end - recent + 1, database.number if database else 0)
     there = frozenset(numbers)
     faults = {n: Fault(number=n, why="is missing") for n in range(1, end + 1) if n not in there}
     read: dict[int, tuple[JournalFile, str]] = {}
@@ -195,6 +201,19 @@ def examine(folder: Path, database: Held | None, *, recent: int | None = None) -
         faults=tuple(faults[number] for number in sorted(faults)),
         strays=tuple(strays),
     )
+
+
+def _oldest(folder: Path, numbers: Sequence[int], first: int, held: int) -> int:
+    """The first file that a quick look reads, not before `first`. Raises OSError."""
+    room = RECENT_BYTES
+    for number in reversed(numbers):
+        if number < first:
+            break
+        with suppress(FileNotFoundError):
+            room -= path_of(folder, number).stat().st_size
+        if room < 0 and number <= held:
+            return number + 1
+    return first
 
 
 def _foreign(read: dict[int, tuple[JournalFile, str]], database: Held | None, last: int) -> dict[int, Fault]:

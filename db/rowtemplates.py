@@ -25,30 +25,36 @@ class Templates:
     def __init__(self, connection: Connection, study: str) -> None:
         self._study = study
         self._seals = sealing.Seals(connection)
-        of_study = "(SELECT %s FROM job WHERE study_id = (SELECT id FROM study WHERE name = ?))"
-        self._configs = {
-            row[0]: (row[1], row[2], msgspec.json.decode(row[3]))
-            for row in connection.exec_driver_sql(
-                f"SELECT id, preset, dataset, text FROM config WHERE id IN {of_study % 'config_id'}", (study,)
-            )
-        }
-        self._launches = {
-            row[0]: msgspec.json.decode(row[1])
-            for row in connection.exec_driver_sql(
-                f"SELECT id, text FROM launch WHERE id IN {of_study % 'launch_id'}", (study,)
-            )
-        }
+        raw = connection.connection.driver_connection  # a study may have as many configurations as jobs
+        assert raw is not None
+        self._ask = raw.execute
+        self._launches: dict[int, Mapping[str, Any]] = {}
+        self._configs: dict[int, tuple[str, str, Mapping[str, Any], str]] = {}
         self._templates: dict[tuple[int, int, str, bool], Template] = {}
 
-    def of(self, config: int, launch: int, kind: str, imported: bool) -> Template:
-        """The one for jobs of that configuration (id), launch (id) and kind."""
+    def of(self, config: int, launch: int, kind: str | None, imported: bool) -> Template:
+        """The one for jobs of that configuration (id), launch (id) and kind (None: the configuration's)."""
+        if config not in self._configs:
+            self._configs[config] = self._config(config)
+        preset, dataset, settings, usual = self._configs[config]
+        kind = kind or usual
         name = (config, launch, kind, imported)
         found = self._templates.get(name)
         if found is None:
             found = self._templates[name] = Template(
-                self._study, kind, imported, self._configs[config], self._launches[launch], self._seals
+                self._study, kind, imported, (preset, dataset, settings), self._launch(launch), self._seals
             )
         return found
+
+    def _config(self, config: int) -> tuple[str, str, Mapping[str, Any], str]:
+        row = self._ask("SELECT preset, dataset, text, kind FROM config WHERE id = ?", (config,)).fetchone()
+        return row[0], row[1], msgspec.json.decode(row[2]), row[3]
+
+    def _launch(self, launch: int) -> Mapping[str, Any]:
+        if launch not in self._launches:
+            (text,) = self._ask("SELECT text FROM launch WHERE id = ?", (launch,)).fetchone()
+            self._launches[launch] = msgspec.json.decode(text)
+        return self._launches[launch]
 
 
 class Template:

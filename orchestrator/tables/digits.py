@@ -7,6 +7,7 @@ whatever its binary neighbour is. Very large and very small numbers are written 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
@@ -17,13 +18,18 @@ LARGEST, SMALLEST = 15, -5
 """Powers of ten outside of which a number is written with one: 10^15 has more digits than a float holds."""
 HELD = 16
 """Digits behind the first that a float holds at most."""
+_BEHIND = re.compile(r"\.(\d*[1-9])")
 NOISE = Fraction(1, 2**50)
 """Relative error that a mean of floats may have: so near to a mean of the decimals given, it is that one."""
 
 
 def decimals(values: Iterable[float]) -> int:
     """The most decimals that any of the values has, as it is written: 2 of 0.93; negative for 1e300 (-300)."""
-    return max((_decimals(value) for value in values), default=0)
+    listed = list(values)
+    shown = repr(listed) if set(map(type, listed)) == {float} else "e"
+    if "e" not in shown and (behind := _BEHIND.findall(shown)):  # as most columns are: one look at all of it
+        return max(map(len, behind))  # a whole number has fewer
+    return max(map(_decimals, listed), default=0)
 
 
 def places(value: float, std: float | None, n: int, data: int) -> int:

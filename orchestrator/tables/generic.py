@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics as standard
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Literal, get_args
 
 from db.bunches import Bunch, Many, bunched, likes
@@ -79,7 +78,8 @@ def group(
         units = Units(members[name])
         source = Source(epoch, by_job, higher)
         measured = [units.values(metric, source) for metric in metrics]
-        n = sum(1 for values in zip(*measured, strict=True) if any(one is not None for one in values))
+        whole = any(None not in values for values in measured)
+        n = len(units) if whole else sum(1 for each in zip(*measured, strict=True) if set(each) != {None})
         groups.append(
             Group(
                 keys=shown[name],
@@ -90,7 +90,7 @@ def group(
                 replicates=units.replicates(),
                 open=tuple(any(lacking.may_come(row, metric) for row in likes(members[name])) for metric in metrics),
                 decimals=tuple(
-                    decimals(one for one in units.numbers(metric, source) if one is not None) for metric in metrics
+                    decimals([one for one in units.numbers(metric, source) if one is not None]) for metric in metrics
                 ),
             )
         )
@@ -281,5 +281,5 @@ def _numbers(grouped: Grouped, group: Group | None) -> dict[str, object]:
     found: dict[str, object] = {"n": group.n if group else 0, "expected": group.expected if group else 0}
     for index, metric in enumerate(grouped.metrics):
         spread = group.spreads[index] if group else _spread([])
-        found |= {f"{metric}_{name}": one for name, one in asdict(spread).items()}
+        found |= {f"{metric}_{name}": one for name, one in vars(spread).items()}
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.tables.keys import text
@@ -71,7 +71,9 @@ class Grouped:
                     "by": dict(zip(self.by, map(_plain, group.keys), strict=True)),
                     "n": group.n,
                     "expected": group.expected,
-                    "metrics": {name: asdict(spread) for name, spread in zip(self.metrics, group.spreads, strict=True)},
+                    "metrics": {
+                        name: dict(vars(spread)) for name, spread in zip(self.metrics, group.spreads, strict=True)
+                    },
                 }
                 for group in self.groups
             ],

@@ -46,8 +46,8 @@ class Source:
         column = bunch.metrics.get(bare)
         if column is None:
             return [None] * len(bunch)
-        if isinstance(column, array):
-            return [one if isfinite(one) else None for one in column]
+        if isinstance(column, array) and isfinite(sum(column)):
+            return list(column)
         return [one if one is not None and isfinite(one) else None for one in column]
 
     def lost(self, bunch: Bunch, metric: str) -> list[ResultRow]:

@@ -66,7 +66,7 @@ def mean(values: Sequence[float]) -> float:
         return values[0] + 0.0  # never -0
     power, scaled = _scaled(values)
     shift = scaled[0]
-    return ldexp(shift + fsum(value - shift for value in scaled) / len(scaled), power)
+    return ldexp(shift + fsum([value - shift for value in scaled]) / len(scaled), power)
 
 
 def deviation(values: Sequence[float]) -> float | None:
@@ -81,8 +81,9 @@ def deviation(values: Sequence[float]) -> float | None:
     shift = scaled[0]
     moved = [value - shift for value in scaled]
     centre = fsum(moved) / n
-    left = fsum(value - centre for value in moved)
-    square = fsum((value - centre) ** 2 for value in moved) - left * left / n
+    off = [value - centre for value in moved]
+    left = fsum(off)
+    square = fsum([value**2 for value in off]) - left * left / n
     try:
         return ldexp(sqrt(max(square, 0.0) / (n - 1)), power)
     except OverflowError:
@@ -91,7 +92,7 @@ def deviation(values: Sequence[float]) -> float | None:
 
 def _scaled(values: Sequence[float]) -> tuple[int, Sequence[float]]:
     """The values over a power of two, where their squares would leave the range of floats; else as they are."""
-    power = frexp(max(abs(value) for value in values))[1]
+    power = frexp(max(max(values), -min(values)))[1]
     if abs(power) < SQUARED:
         return 0, values
     return power, [ldexp(value, -power) for value in values]

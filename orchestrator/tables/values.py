@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from decimal import Decimal, DecimalException
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -60,6 +61,7 @@ def _known(found: Any, depth: int) -> Sorted:
     return TEXT, str(found)
 
 
+@lru_cache(maxsize=2**16)
 def _of_text(found: str, depth: int) -> Sorted:
     number = decimal(found)
     if number is not None:
