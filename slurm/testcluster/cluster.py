@@ -237,6 +237,7 @@ class Cluster:
         """Until slurmctld has saved its jobs as they are now: a killed one comes back with these, no younger ones."""
         now = time.time()
         saved = config.Layout(self.base).controller_state / "job_state"
+        self.run("scontrol", "reconfigure")  # saves it all; else what was saved before we came is saved no more
         end = time.monotonic() + timeout_s
         while not saved.exists() or saved.stat().st_mtime <= now:
             if time.monotonic() > end:
