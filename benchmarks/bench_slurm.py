@@ -118,10 +118,10 @@ def submitit_array(cluster: Cluster, folder: Path, jobs: int, *, srun: bool) -> 
     return time.monotonic() - began
 
 
-def orch_jobs(bed: Bed, jobs: int) -> float:
+def orch_jobs(bed: Bed, jobs: int, *more: str) -> float:
     """Seconds of as many no-op jobs through orch, until the last result is in the database."""
     began = time.monotonic()
-    bed.orch("submit", "command", "--seeds", str(jobs), *SMALL, "--no-canary", "--", "true")
+    bed.orch("submit", "command", "--seeds", str(jobs), *SMALL, *more, "--no-canary", "--", "true")
     until(lambda: bed.count("SELECT count(*) FROM result") == jobs, 1200, every=0.25)
     return time.monotonic() - began
 
@@ -134,6 +134,9 @@ def throughput(cluster: Cluster, folder: Path, jobs: int) -> list[Row]:
     bed = Bed(folder / "throughput", cluster)
     ours = orch_jobs(bed, jobs)
     bed.supervisor().kill()
+    bed = Bed(folder / "bundled", cluster)
+    bundled = orch_jobs(bed, jobs, "--bundle", "8")
+    bed.supervisor().kill()
     many = f"{jobs:,} no-op jobs"
     return [
         Row(what=f"{many}, raw sbatch array", value=raw, unit="s", limit="", ok=True),
@@ -141,11 +144,13 @@ def throughput(cluster: Cluster, folder: Path, jobs: int) -> list[Row]:
         Row(what=f"{many}, one submitit array without srun", value=without, unit="s", limit="", ok=True),
         Row(what=f"{many}, orch", value=ours, unit="s", limit="", ok=True, note="command jobs: srun, a child each"),
         ratio(f"{many}, orch / submitit", ours / with_step),
+        Row(what=f"{many}, orch --bundle 8", value=bundled, unit="s", limit="", ok=True, note="four tasks"),
+        ratio(f"{many}, orch --bundle 8 / raw array", bundled / raw, most=2.0),
     ]
 
 
-def ratio(what: str, value: float) -> Row:
-    return Row(what=what, value=value, unit="x", limit="<= 1.15", ok=value <= 1.15)
+def ratio(what: str, value: float, most: float = 1.15) -> Row:
+    return Row(what=what, value=value, unit="x", limit=f"<= {most:g}", ok=value <= most)
 
 
 def waiting(cluster: Cluster, folder: Path, jobs: int) -> list[Row]:

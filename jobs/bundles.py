@@ -21,6 +21,8 @@ from jobs.words import Cause
 
 OPTION = "bundle"
 """Of a job: so many of its kind run at a time in one task; 0 or 1: it has a task of its own."""
+COLD = "cold"
+"""Of a job: true where its worker in a bundle is to be an interpreter of its own."""
 MOST_AT_ONCE = 256
 
 Key = tuple[int, int]

@@ -19,7 +19,7 @@ from jobs.bundles import Step
 from jobs.files import names, now, read_json
 from jobs.kind import kind_named
 from jobs.layout import Layout
-from jobs.node import bundling, endings, pieces
+from jobs.node import bundling, endings, pieces, warmth
 from jobs.node import command as command  # its forks, the workers of programs, have it already
 from jobs.node.bundling import Bundled, Stopped
 from jobs.node.crew import Crew, Worker
@@ -64,11 +64,7 @@ class Runner:
         self._prepare(as_it_stands(layout, manifest.token, mine[0]))
 
     def _prepare(self, first: Task) -> None:
-        """What all its jobs have in common; what is read here once, no worker has to find out anew."""
-        with contextlib.suppress(OSError):
-            job = read_json(self.layout.job(first.job) / "job.json", JobFile)
-            if job is not None:
-                kind_named(job.kind)
+        """What all its jobs have in common."""
         options = self.manifest.terms[first.terms or 0].options if self.manifest.terms else {}
         minutes, at_once = first.resources.minutes, self.manifest.at_once
         self.deadline = bundles.deadline(self.began, minutes, os.environ.get("SLURM_JOB_END_TIME"))
@@ -133,17 +129,35 @@ class Runner:
         self.started += 1
         runner = os.getpid()
 
+        cold = self._is_cold(task)
+        at = self.places[task.job, task.attempt]
+
         def work() -> None:
             if (devices := self.devices[place]) is not None:
                 os.environ["CUDA_VISIBLE_DEVICES"] = devices
             cpus = os.environ.get("SLURM_CPUS_PER_TASK", "")
             if cpus.isdecimal():
                 os.environ["SLURM_CPUS_PER_TASK"] = str(max(1, int(cpus) // self.manifest.at_once))
-            self.work(self.places[task.job, task.attempt], Bundled(self.began, runner))
+            mine = Bundled(self.began, runner)
+            if cold:
+                words = bundling.interpreter(self.layout.submission(self.manifest.token), at, mine)
+                os.execv(words[0], words)
+            self.work(at, mine)
 
         worker = self.crew.start(task, place, work, [self.ledger.handle])
         if self.asked is not None:  # heard before it was there
             worker.signal(self.asked)
+
+    def _is_cold(self, task: Task) -> bool:
+        """Whether its worker is a new interpreter. Of a kind of orch's own it is a fork that has torch already; of a
+        program it always is a fork, for that is started by exec in any case."""
+        with contextlib.suppress(OSError):
+            job = read_json(self.layout.job(task.job) / "job.json", JobFile)
+            kind = kind_named(job.kind) if job is not None else None
+            if kind is not None and kind.name != "command":
+                options = self.manifest.terms[task.terms].options if task.terms is not None else {}
+                return bool(options.get(bundles.COLD)) or not warmth.warm(kind)
+        return False  # the worker says what is wrong
 
     # ---- looking
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from jobs.bundles import Key
 from jobs.records import Outcome, Task
@@ -32,6 +34,12 @@ class Bundled:
     """Since when the time of all of them runs."""
     runner: int
     """Pid of the one that forked it."""
+
+
+def interpreter(submission: Path, place: int, mine: Bundled) -> list[str]:
+    """What starts a worker as an interpreter of its own (jobs/node/bundled.py)."""
+    words = [str(submission), str(place), mine.began.isoformat(), str(mine.runner)]
+    return [sys.executable, "-m", "jobs.node.bundled", *words]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.submitting.request import Request
 
 
-NOT_OF_A_REHEARSAL = ("resume", "priority", "slices", "bundle")
+NOT_OF_A_REHEARSAL = ("resume", "priority", "slices", "bundle", "cold")
 
 
 def _with(options: Sequence[click.Option]) -> Callable[[F], F]:

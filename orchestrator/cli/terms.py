@@ -40,6 +40,11 @@ TERMS: list[click.Option] = [
         help="SLURM: run N jobs at a time in one task, and the next when one ends; 'off' (docs/bundles.md).",
     ),
     click.Option(
+        ["--cold/--warm"],
+        default=None,
+        help="In a bundle, start each job of orch's own kinds as a new interpreter, not as a fork that has torch.",
+    ),
+    click.Option(
         ["--resume"],
         type=click.Choice(RESUME),
         help="'anyway': from checkpoints though 'orch rehearse' found it wrong; 'verified' takes that back.",
@@ -94,6 +99,7 @@ LIMITS: list[click.Option] = [
 def asked_for(given: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
     """The resources that options ask for, and how to run the jobs otherwise. Raises BadInput."""
     from jobs import bundles, launchers
+    from jobs.bundles import COLD
     from jobs.resources import Asked
     from jobs.rhythm import OPTION
     from orchestrator import terms
@@ -110,6 +116,8 @@ def asked_for(given: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
         options[SLICES] = slices(given["slices"])
     if given.get("bundle") is not None:
         options[bundles.OPTION] = bundles.checked(given["bundle"])
+    if given.get("cold") is not None:
+        options[COLD] = bool(given["cold"])
     if given.get("resume") is not None:
         options["resume"] = given["resume"]
     _check(options)

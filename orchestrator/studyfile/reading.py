@@ -36,6 +36,7 @@ TERMS = (
     "hang_after",
     "slices",
     "bundle",
+    "cold",
     "resume",
     "partition",
     "account",
@@ -48,6 +49,7 @@ TERMS = (
     "priority",
 )
 """How jobs are run: the options of `orch submit` of the same name (`exclude_nodes` is --exclude)."""
+YES_OR_NO = ("cold",)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,63}")
 
 
@@ -223,7 +225,10 @@ def _terms(table: Table) -> dict[str, Any]:
         value = table.get(key)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, str | int):
+        if key in YES_OR_NO:
+            if not isinstance(value, bool):
+                table.fail(key, f"must be true or false (got {shown(value)})")
+        elif isinstance(value, bool) or not isinstance(value, str | int):
             table.fail(key, f"must be a number or text in quotes (got {shown(value)})")
         found[key] = value if isinstance(value, int) else str(value)
     return found
