@@ -139,7 +139,6 @@ def _dry_rule(rule: Asked) -> dict[str, Any]:
 def _terms(experiment: Experiment) -> tuple[Resources, dict[str, Any]]:
     """An experiment's resource keys, read as the options of the same name are. Raises BadInput."""
     from jobs.errors import BadInput
-    from orchestrator.studyfile.reading import YES_OR_NO
     from orchestrator.studyfile.tables import shown
 
     given: dict[str, Any] = {str(option.name): None for option in TERMS}
@@ -150,7 +149,7 @@ def _terms(experiment: Experiment) -> tuple[Resources, dict[str, Any]]:
             if not isinstance(value, int):
                 raise BadInput(f"{key} must be a whole number (got {shown(value)})")
             given[name] = value
-        elif key in YES_OR_NO:
+        elif key == "cold":
             given[name] = bool(value)
         elif key in _NUMBERS:
             try:

@@ -49,7 +49,6 @@ TERMS = (
     "priority",
 )
 """How jobs are run: the options of `orch submit` of the same name (`exclude_nodes` is --exclude)."""
-YES_OR_NO = ("cold",)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,63}")
 
 
@@ -225,11 +224,9 @@ def _terms(table: Table) -> dict[str, Any]:
         value = table.get(key)
         if value is None:
             continue
-        if key in YES_OR_NO:
-            if not isinstance(value, bool):
-                table.fail(key, f"must be true or false (got {shown(value)})")
-        elif isinstance(value, bool) or not isinstance(value, str | int):
-            table.fail(key, f"must be a number or text in quotes (got {shown(value)})")
+        if isinstance(value, bool) != (key == "cold") or not isinstance(value, str | int):
+            wanted = "true or false" if key == "cold" else "a number or text in quotes"
+            table.fail(key, f"must be {wanted} (got {shown(value)})")
         found[key] = value if isinstance(value, int) else str(value)
     return found
 

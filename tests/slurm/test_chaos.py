@@ -22,6 +22,8 @@ from tests.slurm.lab import TRACEBACK, Lab, lab
 MINUTES = float(os.environ.get("ORCH_CHAOS_MINUTES", "0.7"))
 JOBS = int(os.environ.get("ORCH_CHAOS_JOBS", "80"))
 SEED = int(os.environ.get("ORCH_CHAOS_SEED", str(random.randrange(10**6))))
+BUNDLE = int(os.environ.get("ORCH_CHAOS_BUNDLE", str(1 + SEED % 2)))
+"""So many jobs at a time in one task; 1: each has its own."""
 NODES = 6
 WORDS = ("command", "--seeds", str(JOBS), "--no-canary", "--mem", "100M", "--time", "10")
 WORDS += ("--", "sh", "-c", f"sleep $((ORCH_SEED % 4 + 1)); {PROGRAM}")
@@ -121,7 +123,8 @@ def test_chaos(new_cluster: NewCluster, tmp_path: Path) -> None:
     budgets = "[resubmission]\nbackoff_most_seconds = 2.0\n[resubmission.budgets]\n"
     budgets += "".join(f"{cause} = 40\n" for cause in ("killed", "node_failure", "launch_failure", "lost", "preempted"))
     with new_cluster(nodes=NODES, cpus=2) as cluster, lab(tmp_path, cluster, **settings) as orch:
-        (tmp_path / "orch.toml").write_text(budgets)
+        print(f"ORCH_CHAOS_BUNDLE={BUNDLE}")
+        (tmp_path / "orch.toml").write_text(f"{budgets}[slurm]\nbundle = {BUNDLE}\n")
         orch.orch("submit", *WORDS)
         chaos = Chaos(orch, cluster, dice)
         orch.until(lambda: orch.states()["succeeded"], 120, "a result that minds can change about")
