@@ -105,6 +105,9 @@ bench-gpu: install
 bench-slurm: install packages
 	$(BIN)/python -m benchmarks.bench_slurm
 
+bench-warm: install
+	$(BIN)/python -m benchmarks.bench_warm
+
 # Ten seeds in slices against one piece each, on two pretend clusters under the same load (docs/slices.md); half an hour of waiting.
 bench-slices: install packages
 	$(BIN)/python -m benchmarks.bench_slices
