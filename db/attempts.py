@@ -61,6 +61,12 @@ class StoredAttempt:
     bundle: int = 0
     """Attempts in the list of one task of its submission; 0: each has a task of its own."""
 
+    @property
+    def task(self) -> int | None:
+        """The index that the machines' array has for it; None: no array, or one whose tasks run it in turn."""
+        each = max(self.bundle, 1)
+        return self.position // each if self.size > each else None
+
 
 _SELECT = """SELECT a.id, a.job_id AS job, j.kind, a.number, a.generation, j.generation AS job_generation, a.token,
     a.position, s.size, s.pieces, s.bundle, s.backend, s.native_id, s.slot, a.state, a.doomed, a.phase, a.reason,

@@ -125,12 +125,10 @@ class Runner:
 
     def _start(self, task: Task, *, late: bool) -> None:
         place = next(place for place in range(self.manifest.at_once) if place not in self.crew.running)
+        cold = self._is_cold(task)
         self.ledger.write(Step.STARTED, task, late=late)
         self.started += 1
-        runner = os.getpid()
-
-        cold = self._is_cold(task)
-        at = self.places[task.job, task.attempt]
+        runner, at = os.getpid(), self.places[task.job, task.attempt]
 
         def work() -> None:
             if (devices := self.devices[place]) is not None:

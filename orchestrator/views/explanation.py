@@ -239,7 +239,7 @@ def _nodes(around: Surroundings) -> list[str]:
 
 def native_name(attempt: StoredAttempt) -> str:
     """SLURM's name of the task: '8_3' in an array."""
-    return f"{attempt.native_id}_{attempt.position}" if attempt.size > 1 else str(attempt.native_id)
+    return str(attempt.native_id) if attempt.task is None else f"{attempt.native_id}_{attempt.task}"
 
 
 def _told(attempt: StoredAttempt, detail: Detail, now: datetime) -> str:

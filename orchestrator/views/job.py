@@ -197,7 +197,9 @@ def _attempts(detail: Detail, now: datetime, width: int) -> list[Text]:
         return []
     rows: list[list[Cell]] = []
     for one in detail.attempts:
-        where = f"{one.backend} {one.native_id or '(launch not confirmed)'}" + (f"_{one.position}" * (one.size > 1))
+        where = f"{one.backend} {one.native_id or '(launch not confirmed)'}" + (
+            "" if one.task is None else f"_{one.task}"
+        )
         where += f", {one.pieces} pieces" * (one.pieces > 0)
         slot = f" {one.slot}" if one.slot else ""
         ended = duration((one.ended_at - one.created_at).total_seconds()) if one.ended_at else ""

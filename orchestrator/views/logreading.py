@@ -75,7 +75,7 @@ def submission_logs(layout: Layout, attempt: StoredAttempt) -> list[Path]:
     logs = folder / "submitit"
     if attempt.native_id is None:
         return [logs / name for name in names(logs) if name.endswith("_log.out") and attempt.size == 1]
-    index = range(attempt.pieces) if attempt.pieces else [attempt.position] if attempt.size > 1 else []
+    index = range(attempt.pieces) if attempt.pieces else [attempt.task] if attempt.task is not None else []
     tasks = [f"{attempt.native_id}_{one}" for one in index] or [attempt.native_id]
     there = set(names(logs))
     return [logs / name for task in tasks for end in ("out", "err") if (name := f"{task}_0_log.{end}") in there]
