@@ -53,6 +53,7 @@ class StoredJob:
     needs: tuple[int, ...] = field(default=())
 
 
+_STATES = {state.value: state for state in JobState}
 _SELECT = (
     "SELECT j.id, s.name AS study, j.kind, c.kind_version, c.preset, c.dataset, j.seed, j.key, j.state, j.generation, "
     "j.attempts, j.resume, j.imported, j.tolerant, j.cause, j.error, j.not_before, j.memory_mb, j.created_at, "
@@ -64,10 +65,11 @@ _SELECT = (
 )
 
 
-def _stored(row: Any) -> StoredJob:
-    values = dict(row._mapping)
-    values.update(
-        state=JobState(row.state),
+def _stored(row: Any, names: Sequence[str]) -> StoredJob:
+    made = object.__new__(StoredJob)  # the constructor of so many frozen fields takes three times as long
+    vars(made).update(
+        zip(names, row, strict=True),
+        state=_STATES[row.state],
         resume=bool(row.resume),
         imported=bool(row.imported),
         tolerant=bool(row.tolerant),
@@ -78,7 +80,13 @@ def _stored(row: Any) -> StoredJob:
         launching=_launching(row.launching),
         needs=tuple(sorted(int(item) for item in row.needs.split(","))) if row.needs else (),
     )
-    return StoredJob(**values)
+    return made
+
+
+def _jobs(connection: Connection, sql: str, values: tuple[Any, ...]) -> list[StoredJob]:
+    found = connection.exec_driver_sql(sql, values)
+    names = tuple(found.keys())
+    return [_stored(row, names) for row in found]
 
 
 @lru_cache(maxsize=1024)
@@ -90,10 +98,10 @@ def _launching(text: str) -> Launching:
 def get(connection: Connection, job: int) -> StoredJob:
     """The job of that id. Raises BadInput."""
     known = 0 < job < 2**63  # SQLite's integers
-    row = connection.exec_driver_sql(_SELECT + "WHERE j.id = ?", (job,)).one_or_none() if known else None
-    if row is None:
+    found = _jobs(connection, _SELECT + "WHERE j.id = ?", (job,)) if known else []
+    if not found:
         raise BadInput(f"there is no job {job}: 'orch status' lists the jobs")
-    return _stored(row)
+    return found[0]
 
 
 def get_many(connection: Connection, jobs: Sequence[int]) -> list[StoredJob]:
@@ -102,7 +110,7 @@ def get_many(connection: Connection, jobs: Sequence[int]) -> list[StoredJob]:
     for start in range(0, len(jobs), 500):
         part = jobs[start : start + 500]
         sql = _SELECT + f"WHERE j.id IN ({','.join('?' * len(part))}) ORDER BY j.id"
-        found += [_stored(row) for row in connection.exec_driver_sql(sql, tuple(part))]
+        found += _jobs(connection, sql, tuple(part))
     return found
 
 
@@ -135,7 +143,17 @@ def select(
             where.append(f"{column} IN ({','.join('?' * len(words))})")
             values += [str(word) for word in words]
     sql = _SELECT + f"WHERE {' AND '.join(where)} ORDER BY j.id"
-    return [_stored(row) for row in connection.exec_driver_sql(sql, tuple(values))]
+    return _jobs(connection, sql, tuple(values))
+
+
+def ids(connection: Connection, study: str | None, states: Sequence[JobState]) -> list[int]:
+    """The ids of the jobs in those states, ascending; `study` None: of all studies."""
+    found = connection.exec_driver_sql(
+        "SELECT id FROM job WHERE study_id IN (SELECT id FROM study WHERE ? IS NULL OR name = ?) "
+        "AND state IN (SELECT value FROM json_each(?)) ORDER BY id",
+        (study, study, encode([state.value for state in states])),
+    )
+    return [int(row[0]) for row in found]
 
 
 SPARE = 256
@@ -164,9 +182,9 @@ def dispatchable(
     ]
     asked += [("j.study_id = ?", study, min(limit, room + SPARE)) for study, room in rooms.items() if room]
     found = [
-        _stored(row)
+        job
         for which, study, most in asked
-        for row in connection.exec_driver_sql(sql.format(which=which), (backend, stamp(at), stamp(at), study, most))
+        for job in _jobs(connection, sql.format(which=which), (backend, stamp(at), stamp(at), study, most))
     ]
     return sorted(found, key=lambda job: (-job.priority, job.id))[:limit]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 
 import msgspec
 from sqlalchemy import Connection
@@ -120,7 +121,38 @@ def _(entry: Keep, connection: Connection) -> None:
 @apply.register
 def _(entry: Retry, connection: Connection) -> None:
     at = stamp(entry.at)
-    for job in entry.jobs:
+    listed = encode(entry.jobs)
+    found = connection.exec_driver_sql(
+        "SELECT id, state FROM job WHERE id IN (SELECT value FROM json_each(?))", (listed,)
+    )
+    states = {row[0]: row[1] for row in found}
+    needed = connection.exec_driver_sql(
+        "SELECT DISTINCT needs_id FROM job_dependency WHERE needs_id IN (SELECT value FROM json_each(?))", (listed,)
+    )
+    special = {row[0] for row in needed} | {job for job, state in states.items() if state == JobState.SUCCEEDED}
+    for alone, jobs in groupby(dict.fromkeys(entry.jobs), key=lambda job: job not in special):
+        if alone:
+            rows = [
+                (int(entry.resume), at, job) for job in jobs if states[job] in (JobState.FAILED, JobState.CANCELLED)
+            ]
+            if rows:
+                connection.exec_driver_sql(_AGAIN, rows)
+        else:
+            _with_what_hangs_on_them(connection, entry, jobs, at)
+    if entry.change is not None:
+        relaunch(connection, entry.jobs, entry.change)
+
+
+_AGAIN = (
+    "UPDATE job SET state = CASE WHEN " + UNMET.format(job="job.id") + " THEN 'waiting' ELSE 'queued' END, "
+    "generation = generation + 1, resume = ?, cause = NULL, error = NULL, not_before = NULL, updated_at = ? "
+    "WHERE id = ?"
+)
+
+
+def _with_what_hangs_on_them(connection: Connection, entry: Retry, jobs: Iterable[int], at: str) -> None:
+    """Retry jobs that have a result, or that others need, one after the other."""
+    for job in jobs:
         state = connection.exec_driver_sql("SELECT state FROM job WHERE id = ?", (job,)).scalar_one()
         anew = entry.succeeded and state == JobState.SUCCEEDED
         if not (anew or state in (JobState.FAILED, JobState.CANCELLED)):
@@ -128,17 +160,10 @@ def _(entry: Retry, connection: Connection) -> None:
         if anew:
             stopped_by_hand(connection, [job], "was run again after its number was known", at)
             _set_aside(connection, job, at)
-        connection.exec_driver_sql(
-            "UPDATE job SET state = CASE WHEN " + UNMET.format(job="job.id") + " THEN 'waiting' ELSE 'queued' END, "
-            "generation = generation + 1, resume = ?, cause = NULL, error = NULL, not_before = NULL, updated_at = ? "
-            "WHERE id = ?",
-            (int(entry.resume), at, job),
-        )
+        connection.exec_driver_sql(_AGAIN, (int(entry.resume), at, job))
         if anew:
             connection.exec_driver_sql("DELETE FROM result WHERE job_id = ?", (job,))
         hold_back(connection, dependents(connection, job, JobState.QUEUED), at)
-    if entry.change is not None:
-        relaunch(connection, entry.jobs, entry.change)
 
 
 def _set_aside(connection: Connection, job: int, at: str) -> None:

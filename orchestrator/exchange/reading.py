@@ -53,11 +53,16 @@ def _csv(path: Path, text: str) -> Iterator[tuple[int, Fields]]:
             if len(values) != len(heading):
                 yield reader.line_num, {NONSENSE: f"has {len(values)} values for {len(heading)} columns"}
                 continue
-            yield reader.line_num, {name: from_cell(value.strip()) for name, value in zip(heading, values, strict=True)}
+            yield reader.line_num, dict(zip(heading, map(_bare, values), strict=True))
     except csv.Error as error:
         raise BadInput(f"'{path.name}' is no CSV in line {reader.line_num}: {error}") from None
     finally:
         csv.field_size_limit(before)
+
+
+def _bare(cell: str) -> str:
+    bare = cell.strip()
+    return from_cell(bare) if bare.startswith("'") else bare
 
 
 def _json_lines(text: str) -> Iterator[tuple[int, Fields]]:

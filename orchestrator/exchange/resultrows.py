@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class Row:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Those that stood in columns of their own: an earlier orch took them for metrics."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The same for the same row: by what it is, not by what it measured; of an exported row by its job's name.
 
@@ -63,15 +64,17 @@ class Row:
             return _hashed(["import", self.origin.key])
         return self.own_key
 
-    @property
+    @cached_property
     def own_key(self) -> str:
         """The key of the row in a person's own file. An exported row that is called so was one: an earlier orch did
         not say it in the origin."""
         return self._key(self.config)
 
-    @property
+    @cached_property
     def earlier_key(self) -> str:
         """The key that an earlier orch gave it, which knew no settings in columns."""
+        if not self.settings:
+            return self.own_key
         return self._key({name: value for name, value in self.config.items() if name not in self.settings})
 
     def _key(self, config: Mapping[str, Any]) -> str:
@@ -206,6 +209,7 @@ def _split(kind: str, given: Fields, origin: Origin | None) -> tuple[dict[str, f
     return metrics, chosen
 
 
+@cache
 def _reports(kind: str, name: str) -> bool:
     declared = kinds().get(kind)
     return declared is not None and any(metric.name == name for metric in declared.metrics)
@@ -230,6 +234,7 @@ def _place(texts: Mapping[str, str], whole: Mapping[str, int], config: dict[str,
             config[name] = whole[name]
 
 
+@lru_cache(maxsize=1024)
 def _dataset(kind: str, name: str) -> str:
     """The data set by the name that orch has for it, where it knows it ('CIFAR-10' → 'cifar10')."""
     from jobs.training import datasets

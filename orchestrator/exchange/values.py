@@ -21,9 +21,10 @@ def as_text(name: str, value: Any) -> str:
         raise BadInput(f"{name} must be text (got {short(repr(value))})")
     if len(value) > MOST_TEXT:
         raise BadInput(f"{name} is {len(value)} letters long: at most {MOST_TEXT} are taken")
-    if not value.strip().isprintable():
-        raise BadInput(f"{name} holds signs that cannot be printed: remove them (got {short(repr(value.strip()))})")
-    return value.strip()
+    bare = value.strip()
+    if not bare.isprintable():
+        raise BadInput(f"{name} holds signs that cannot be printed: remove them (got {short(repr(bare))})")
+    return bare
 
 
 def as_whole(name: str, value: Any) -> int:
@@ -40,6 +41,14 @@ def as_whole(name: str, value: Any) -> int:
 
 def as_number(name: str, value: Any) -> float:
     """A finite number. Raises BadInput."""
+    if type(value) is float and math.isfinite(value):
+        return value
+    if type(value) is str and value.isascii() and "_" not in value:  # as every cell of a CSV that is right
+        try:
+            if math.isfinite(found := float(value)):
+                return found
+        except ValueError:
+            pass
     name = short(name)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise BadInput(f"{name} must be a number (got {short(repr(value))})")

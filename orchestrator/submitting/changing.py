@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
-from db import canaries, jobs, results
+from db import canaries, columns, jobs
+from db.bunches import ids
 from db.changes import Change
 from db.entries import Cancel, Drop, Entry, Keep, Retry, Set
 from db.jobs import StoredJob
@@ -51,14 +53,7 @@ def chosen(
 
     With filters, jobs in other states are passed over. `hints`: state → what to do instead.
     """
-    if selection.ids and selection.every:
-        raise BadInput(f"give job ids or --all to {verb}, not both")
-    if not selection.ids and not selection.every and not selection.filters:
-        raise BadInput(f"name the jobs to {verb} by id, or use --filter or --all")
-    wanted: set[int] | None = None
-    if selection.filters:
-        rows = results.rows(connection, selection.study or "", cancelled=True, dropped=True)
-        wanted = {row.job for row in select(rows, selection.filters)}
+    wanted = _wanted(connection, selection, verb)
     if selection.ids:
         found = [jobs.get(connection, job) for job in dict.fromkeys(selection.ids)]
         for job in found:
@@ -72,8 +67,29 @@ def chosen(
     return [job for job in found if wanted is None or job.id in wanted]
 
 
+def chosen_ids(connection: Connection, selection: Selection, allowed: Sequence[JobState], verb: str) -> list[int]:
+    """The same, where only their ids are asked for."""
+    if selection.ids:
+        return [job.id for job in chosen(connection, selection, allowed, verb)]
+    wanted = _wanted(connection, selection, verb)
+    states = allowed if selection.filters else selection.states or allowed
+    return [job for job in jobs.ids(connection, selection.study, states) if wanted is None or job in wanted]
+
+
+def _wanted(connection: Connection, selection: Selection, verb: str) -> set[int] | None:
+    """The jobs that the filters keep; None without any. Raises BadInput where nobody says which jobs are meant."""
+    if selection.ids and selection.every:
+        raise BadInput(f"give job ids or --all to {verb}, not both")
+    if not selection.ids and not selection.every and not selection.filters:
+        raise BadInput(f"name the jobs to {verb} by id, or use --filter or --all")
+    if not selection.filters:
+        return None
+    rows = columns.bunches(connection, selection.study or "", cancelled=True, dropped=True)
+    return set(ids(select(rows, selection.filters)))
+
+
 def _looked(store: Store, selection: Selection, allowed: Sequence[JobState], verb: str) -> Mapping[int, known.Written]:
-    return known.look(store, lambda connection: [job.id for job in chosen(connection, selection, allowed, verb)])
+    return known.look(store, lambda connection: chosen_ids(connection, selection, allowed, verb))
 
 
 def cancel(store: Store, selection: Selection) -> list[int]:
@@ -81,11 +97,10 @@ def cancel(store: Store, selection: Selection) -> list[int]:
     allowed = [state for state in JobState if state not in FINAL]
     looked = _looked(store, selection, allowed, "cancel")
     with store.write() as writer:
-        found = chosen(writer.connection, selection, allowed, "cancel")
+        found = chosen_ids(writer.connection, selection, allowed, "cancel")
         if found:
-            ids = tuple(job.id for job in found)
-            writer.decide([Cancel(jobs=ids, known=known.of(writer, ids, looked), at=now())])
-    return [job.id for job in found]
+            writer.decide([Cancel(jobs=tuple(found), known=known.of(writer, found, looked), at=now())])
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,16 +209,21 @@ def _changes(
     """(what changes, job ids): one group per program and folder, whose code is taken once."""
     groups: dict[tuple[bytes, tuple[str, ...]], list[StoredJob]] = {}
     changes: dict[int, Change] = {}
+    alike: dict[tuple[Any, ...], tuple[Change, bytes]] = {}  # many jobs are launched alike, by the very same object
     for job in found:
         code = job.launching.code
-        mine = checked(job, again.change)
+        name = id(job.launching), job.kind, job.preset, job.memory_mb
+        if name not in alike:
+            change = checked(job, again.change)
+            alike[name] = change, msgspec.json.encode(change)
+        mine, told = alike[name]
         changes[job.id] = mine
         renew = code is not None and bool(code.snapshot or code.package) and not again.same_code
         key: tuple[str, ...] = ()
         if renew:
             is_program = job.kind == program.KIND
             key = (str(job.config.get("folder", "")), str(job.config["argv"][0])) if is_program else (job.kind,)
-        groups.setdefault((msgspec.json.encode(mine), key), []).append(job)
+        groups.setdefault((told, key), []).append(job)
     made = []
     for (_, key), these in groups.items():
         change = changes[these[0].id]
