@@ -113,7 +113,7 @@ def _seeds(rows: Sequence[ResultRow]) -> str:
 
 
 def _same_benchmark(rows: Sequence[ResultRow]) -> str:
-    trained = [row for row in rows if row.dataset]
+    trained = [row for row in rows if row.dataset and row.kind not in ("evolve", "evolve-step")]  # these train nothing
     if not trained:
         return UNKNOWN
     names = sorted({DATASETS.get(row.dataset, row.dataset) for row in trained})

@@ -52,8 +52,8 @@ class Decisions:
         if any(isinstance(verdict, Over) and which in of_slurm for which, verdict in verdicts.items()):
             self._look_at_pools()
         hints: list[Accepted] = []
-        with self._tenure.write() as writer:
-            by_key = {(a.job, a.number): a for a in [*look.live, *look.late]}
+        by_key = {(a.job, a.number): a for a in [*look.live, *look.late]}
+        with self._tenure.write(of=[attempt.id for attempt in by_key.values()]) as writer:
             for key, items in look.seen.items():
                 ingestion.store(writer.connection, by_key[key].id, items)
             executions.over(writer.connection, sorted({a.job for a in look.late if look.own(a)}))
@@ -62,7 +62,7 @@ class Decisions:
                 self._requeued_by_slurm(writer, attempt, before)
             for attempt in look.live:
                 verdict = verdicts.get(attempt.id)
-                if verdict is not None:
+                if verdict is not None and not is_quiet(attempt, verdict):
                     hints += self._carry_out(writer, attempt, verdict, look)
             for attempt in [*look.late, *(a for a in look.live if a.state == AttemptState.ENDED)]:
                 success = new_success(look.own(attempt))

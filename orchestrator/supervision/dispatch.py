@@ -52,7 +52,7 @@ class Dispatcher:
         now = tenure.clock.now()
         behind = {canary.job: canary.behind for canary in self._canaries.release(cycle)}
         with tenure.store.read() as connection:
-            live = attempts.live(connection)
+            live = tenure.live(connection)
             limited = limits.limited(connection)
             queued = {name: jobs.dispatchable(connection, name, now, MOST_AT_ONCE[name], limited) for name in observe}
             failed_on = attempts.failed_nodes(connection)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from db.attempts import StoredAttempt
@@ -15,9 +17,42 @@ from orchestrator.supervision.alterable import SAY_TIME, nice
 from orchestrator.supervision.slicing import SlicePlan
 from slurm.backend import LiveAttempt, QueuedJob
 
+_TOLD: dict[int, tuple[StoredAttempt, LiveAttempt]] = {}
+"""Id → what was last made of it: of the same object the same is made again, five thousand times a cycle."""
+_MOST_TOLD = 100_000
+
 
 def live_attempt(attempt: StoredAttempt) -> LiveAttempt:
-    """An attempt as a backend is told of it."""
+    """An attempt as a backend is told of it; the same object for the same object."""
+    told = _TOLD.get(attempt.id)
+    if told is not None and told[0] is attempt:
+        return told[1]
+    if len(_TOLD) >= _MOST_TOLD:
+        _TOLD.clear()
+    made = _made(attempt)
+    _TOLD[attempt.id] = attempt, made
+    return made
+
+
+_LISTS: dict[str, tuple[Sequence[StoredAttempt], list[LiveAttempt]]] = {}
+"""Backend → the newest list, and what was made of it."""
+
+
+def told(live: Sequence[StoredAttempt], backend: str) -> list[LiveAttempt]:
+    """Those that the machines of a backend may have; the same list for the same list."""
+    had = _LISTS.get(backend)
+    if had is not None and had[0] is live:
+        return had[1]
+    made = [
+        live_attempt(one)
+        for one in live
+        if one.backend == backend and (one.native_id is not None or backend == BackendName.LOCAL)
+    ]
+    _LISTS[backend] = live, made
+    return made
+
+
+def _made(attempt: StoredAttempt) -> LiveAttempt:
     return LiveAttempt(
         job=attempt.job,
         attempt=attempt.number,

@@ -39,7 +39,7 @@ def resolve(
 ) -> list[StoredAttempt]:
     """Find out what became of unclear launches; the attempts that live afterwards."""
     with tenure.store.read() as connection:
-        live = attempts.live(connection)
+        live = tenure.live(connection)
         intents = open_intents(connection)
     if not intents:
         return live
@@ -49,7 +49,7 @@ def resolve(
             countable = {intent.token for intent in mine if launch_is_over(intent, launches, tenure, backend)}
             cycle.changed |= _resolve(tenure, backend, mine, countable)
     with tenure.store.read() as connection:
-        return attempts.live(connection)
+        return tenure.live(connection)
 
 
 def launch_is_over(intent: Intent, launches: Launches, tenure: Tenure, backend: Backend) -> bool:

@@ -11,9 +11,10 @@ from jobs.words import BackendName, Cause
 from orchestrator.supervision.backends import Backends
 from orchestrator.supervision.clock import Clock
 from orchestrator.supervision.cycle import Cycle
-from orchestrator.supervision.handover import live_attempt
+from orchestrator.supervision.handover import told
 from slurm.backend import AttemptKey, Observation, Phase
 
+_WAITS = (Phase.PENDING, Phase.HELD)
 Observations = Mapping[AttemptKey, Observation]
 PhaseChange = tuple[int, str, str, str | None, int]
 """(attempt id, phase, reason, node, absent cycles)."""
@@ -29,13 +30,15 @@ class Ends:
     def note(self, live: Sequence[StoredAttempt], observations: Observations) -> None:
         """After a look. One without news keeps what was said of it."""
         at = self._clock.monotonic()
-        there = {(attempt.job, attempt.number) for attempt in live}
-        self._since = {key: since for key, since in self._since.items() if key in there}
+        if self._since:
+            there = {(attempt.job, attempt.number) for attempt in live}
+            self._since = {key: since for key, since in self._since.items() if key in there}
+        for key in [key for key in self._since if key in observations]:
+            if observations[key].phase is not Phase.ENDED:
+                del self._since[key]
         for key, seen in observations.items():
             if seen.phase is Phase.ENDED:
                 self._since.setdefault(key, at)
-            else:
-                self._since.pop(key, None)
 
     def seconds(self, key: AttemptKey) -> float:
         """For how long, without a break; 0 where they say nothing of the kind."""
@@ -53,13 +56,32 @@ def observe_all(
     """What the machines say of the live attempts, and a person of hosts that are gone. One left out has no news."""
     found: dict[AttemptKey, Observation] = {}
     for name in observe:
-        mine = [live_attempt(a) for a in live if a.backend == name and (a.native_id is not None or name == "local")]
+        mine = told(live, name)
         if mine:
             with backends.asking(name, cycle) as backend:
                 found.update(backend.observe(mine))
     if gone:
         begun = {(a.job, a.number): a.created_at for a in live if a.backend == BackendName.LOCAL}
         found |= {key: ended for key in begun if (ended := declared(found.get(key), begun[key], gone))}
+    return found
+
+
+def awake(live: Sequence[StoredAttempt], observations: Observations) -> list[StoredAttempt]:
+    """All but those that wait in the queue as the store says that they do: nothing can follow from them. Pure."""
+    found = []
+    for attempt in live:
+        seen = observations.get((attempt.job, attempt.number))
+        if (
+            seen is None
+            or attempt.state != "submitted"
+            or attempt.doomed
+            or seen.phase not in _WAITS
+            or attempt.phase != seen.phase
+            or (attempt.reason or "") != seen.reason
+            or attempt.absent
+            or seen.previous is not None
+        ):
+            found.append(attempt)
     return found
 
 

@@ -50,6 +50,10 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM: leave as with Ctrl-C."""
 
 
+SILENT_SECONDS = 15.0
+"""How long a controller that does not answer is left alone at most, whatever [supervisor] says: it grows up to it."""
+
+
 @dataclass
 class Pace:
     """When SLURM is to be asked next: often while things change, seldom while nothing does."""
@@ -62,9 +66,10 @@ class Pace:
     def __post_init__(self) -> None:
         self.wait = self.poll
 
-    def asked(self, at: float, *, changed: bool) -> None:
-        """After a look: the next one."""
-        self.wait = self.poll if changed else min(self.wait * 1.5, max(self.most, self.poll))
+    def asked(self, at: float, *, changed: bool, silent: bool = False) -> None:
+        """After a look: the next one. `silent`: SLURM did not answer, or refuses to for a while (`rl_enable`)."""
+        most = max(self.most, SILENT_SECONDS) if silent else self.most
+        self.wait = self.poll if changed and not silent else min(self.wait * 1.5, max(most, self.poll))
         self.due = at + self.wait
 
     def hurry(self) -> None:
@@ -166,7 +171,7 @@ def _supervise(
                 time.sleep(TROUBLE_SECONDS)
                 continue
             if BackendName.SLURM in due:
-                pace.asked(time.monotonic(), changed=cycle.changed)
+                pace.asked(time.monotonic(), changed=cycle.changed, silent=BackendName.SLURM in cycle.silent)
                 news = Notices(
                     stopped=cycle.stopped,
                     others=bool(cycle.stopped and cycle.going),

@@ -11,7 +11,7 @@ from db import attempts
 from db.attempts import StoredAttempt
 from jobs.words import AttemptState
 from orchestrator.supervision.ingestion import Ingestion, last_look, unfinished
-from orchestrator.supervision.observation import Observations
+from orchestrator.supervision.observation import Observations, awake
 from orchestrator.supervision.seen import LAG_SECONDS, Seen, is_old, last_epoch
 from orchestrator.supervision.tenure import Tenure
 from slurm.backend import AttemptKey, Observation, Phase
@@ -28,6 +28,7 @@ class Look:
     """What the folders held."""
 
     live: Sequence[StoredAttempt]
+    """But for those that only wait."""
     late: Sequence[StoredAttempt]
     """Attempts that were given up, and that may still succeed unseen."""
     seen: dict[AttemptKey, list[Seen]]
@@ -51,6 +52,7 @@ class Reader:
         self._ingestion = Ingestion(tenure.store.layout, tenure.clock.monotonic)
         self._late_at = float("-inf")
         self._before: dict[int, AttemptKey] = {}
+        self._live: Sequence[StoredAttempt] = ()
         self._unsure: list[tuple[StoredAttempt, dict[str, int | None]]] = []
         """Those whose folder did not answer when it was first looked at: they are looked at until it does."""
         self._left: dict[int, tuple[float, AttemptKey]] = {}
@@ -59,10 +61,11 @@ class Reader:
     def look(self, live: Sequence[StoredAttempt], observations: Observations) -> Look:
         """List the folders of those that may have files, and read what is new. Touches no row of the store."""
         late = self._late(live)
+        whole, live = live, awake(live, observations)
         readable = [a for a in live if may_have_files(a, observations.get((a.job, a.number)))]
         seen = self._ingestion.look([*readable, *late])
-        if late or not live:
-            kept = [(a.job, a.number) for a in [*live, *late]]
+        if late or not whole:
+            kept = [(a.job, a.number) for a in [*whole, *late]]
             self._ingestion.forget([*kept, *(key for _, key in self._left.values())])
         unread = frozenset(a.id for a in readable if (a.job, a.number) not in seen)
         over = {(a.job, a.number) for a in late}
@@ -77,11 +80,13 @@ class Reader:
         monotonic = self._tenure.clock.monotonic()
         first = self._late_at == float("-inf")
         newest, self._unsure = self._unsure, []
-        there = {attempt.id: (attempt.job, attempt.number) for attempt in live}
-        for attempt, key in self._before.items():
-            if attempt not in there:
-                self._left[attempt] = monotonic + LEFT_SECONDS, key
-        self._before = there
+        if live is not self._live:
+            there = {attempt.id: (attempt.job, attempt.number) for attempt in live}
+            for attempt, key in self._before.items():
+                if attempt not in there:
+                    self._left[attempt] = monotonic + LEFT_SECONDS, key
+            self._before, self._live = there, live
+        there = self._before
         if monotonic - self._late_at < LATE_SECONDS:
             return []
         self._late_at = monotonic

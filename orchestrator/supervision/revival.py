@@ -10,7 +10,7 @@ from db.submissions import any_launched
 from jobs.words import BackendName
 from orchestrator.supervision.backends import Backends
 from orchestrator.supervision.cycle import Cycle
-from orchestrator.supervision.handover import live_attempt
+from orchestrator.supervision.handover import told
 from orchestrator.supervision.tenure import Tenure
 
 WATCHED_SECONDS = 3600.0
@@ -33,7 +33,7 @@ class Revival:
             return
         there: list[tuple[str, int, bool]] = []
         with backends.asking(name, cycle) as backend:
-            there = backend.others([live_attempt(a) for a in live if a.backend == name and a.native_id is not None])
+            there = backend.others(told(live, name))
         if not there:
             return
         with self._tenure.store.read() as connection:

@@ -75,7 +75,7 @@ class Supervisor:
         self._ends.note(live, observations)
         self._revival.doom(self.backends, live, observe, cycle)
         look = self._reader.look(live, observations)
-        verdicts = self._verdicts.over(look, observations)
+        verdicts = self._verdicts.over(look, observations, live)
         cycle.changed |= self._decisions.write(look, observations, verdicts)
         batches.look(self.tenure, cycle)
         unfinished = look.unfinished()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
 import msgspec
+from sqlalchemy import Connection
 
-from db import lease
+from db import attempts, lease
+from db.attempts import StoredAttempt
 from db.launching import Launching
 from db.store import Store
 from db.writer import Writer
@@ -27,6 +30,10 @@ class Tenure:
         self._began_at = self._renewed_at = clock.monotonic()
         self._newest = settings
         self._read: tuple[int, int, int] | None = None
+        self._touched: set[int] = set()
+        self._live: list[StoredAttempt] = []
+        self._live_as_of: int | None = None
+        self._kept: attempts.Kept = {}
 
     def age(self) -> float:
         """Seconds since the lease was taken."""
@@ -66,9 +73,28 @@ class Tenure:
         except BadInput:
             return launching
 
-    def write(self) -> AbstractContextManager[Writer]:
-        """A transaction of this supervisor. Raises LeaseLost where another one took over."""
+    def write(self, of: Iterable[int] | None = None) -> AbstractContextManager[Writer]:
+        """A transaction of this supervisor. Raises LeaseLost where another one took over.
+
+        `of`: but for what its entries decide it changes these attempts alone, and neither ends nor begins any.
+        """
+        if of is None:
+            self._live_as_of = None
+        else:
+            self._touched.update(of)
         return self.store.write(self.number)
+
+    def live(self, connection: Connection) -> list[StoredAttempt]:
+        """`attempts.live`, read anew only where it may have changed: everybody else changes attempts by the journal
+        alone, and this supervisor by its own transactions. What did not change is the same object again."""
+        as_of = attempts.as_of(connection)
+        touched, self._touched = self._touched, set()
+        if as_of != self._live_as_of:
+            self._live = attempts.live(connection, self._kept)
+            self._live_as_of = as_of
+        elif touched and attempts.changed(connection, self._kept, touched):
+            self._live = [one for _, one in self._kept.values()]
+        return self._live
 
     def renew(self) -> None:
         """Keep the lease. Raises LeaseLost."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from db.attempts import StoredAttempt
 from jobs.words import AttemptState
@@ -21,13 +21,16 @@ class Verdicts:
         self._ends = ends
         self._known_at: dict[AttemptKey, float] = {}
         self._left: dict[AttemptKey, str] = {}
+        self._before: Sequence[StoredAttempt] = ()
 
-    def over(self, look: Look, observations: Observations) -> Mapping[int, Verdict]:
-        """Attempt id → verdict, of all whose files could be read."""
+    def over(self, look: Look, observations: Observations, live: Sequence[StoredAttempt]) -> Mapping[int, Verdict]:
+        """Attempt id → verdict, of all whose files could be read; of those that only wait there is nothing to say."""
         at = self._clock.monotonic()
-        live = {(attempt.job, attempt.number) for attempt in look.live}
-        self._known_at = {key: since for key, since in self._known_at.items() if key in live}
-        self._left = {key: name for key, name in self._left.items() if key in live}
+        if live is not self._before:
+            there = {(attempt.job, attempt.number) for attempt in live}
+            self._known_at = {key: self._known_at.get(key, at) for key in there}
+            self._left = {key: name for key, name in self._left.items() if key in there}
+            self._before = live
         return {
             attempt.id: self._judge(attempt, look, observations, at)
             for attempt in look.live

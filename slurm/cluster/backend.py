@@ -35,7 +35,7 @@ from slurm.cluster.changes import Changes, own_exclude_file
 from slurm.cluster.commands import CommandFailed, Commands, chunks
 from slurm.cluster.machines import Machines
 from slurm.cluster.observer import Observer
-from slurm.cluster.queue import Queue
+from slurm.cluster.queue import Queue, same
 from slurm.cluster.requeues import Requeues
 from slurm.cluster.rows import Row
 from slurm.pools import Pools
@@ -72,6 +72,12 @@ class SlurmBackend:
         self._limit = arrays.SubmitLimit()
         self._tasks = 0
         self._queue: Queue | None = None
+        self._text = ""
+        self._lines: dict[str, Row] = {}
+        self._seen: _Seen | None = None
+        self._alone: dict[AttemptKey, tuple[LiveAttempt, Row, Observation]] = {}
+        """What was seen of those of which the queue's row says all: no file, record, node or clock had a say."""
+        self._others: tuple[Queue, Sequence[LiveAttempt], list[tuple[str, int, bool]]] | None = None
 
     # ---- launching
 
@@ -149,49 +155,78 @@ class SlurmBackend:
         if not live:
             return {}
         queue = self._read_queue()
-        units = {attempt.key: queue.pieces(attempt) for attempt in live}
-        rows = {one.row_key: queue.row(one) for some in units.values() for one in some}
+        if self._seen is not None and self._seen.holds(queue, live):
+            return dict(self._seen.found)
+        before, self._alone = self._alone, {}
+        found: dict[AttemptKey, Observation] = {}
+        rows: dict[RowKey, Row | None] = {}
+        units: dict[AttemptKey, Sequence[LiveAttempt]] = {}
+        news: list[LiveAttempt] = []
+        for attempt in live:
+            key = attempt.key
+            if attempt.pieces:
+                units[key] = queue.pieces(attempt)
+                rows.update((one.row_key, queue.row(one)) for one in units[key])
+            else:
+                units[key] = (attempt,)
+                rows[attempt.row_key] = row = queue.row(attempt)
+                had = None if attempt.bundle else before.get(key)  # a bundle's files have a say, too
+                if had is not None and had[0] is attempt and had[1] is row and not self.requeues.open(attempt.row_key):
+                    found[key], self._alone[key] = had[2], had
+                    continue
+            news.append(attempt)
         self.bundles.look(live, rows)
-        for one in (one for some in units.values() for one in some):
+        for one in (one for attempt in news for one in units[attempt.key]):
             row = rows[one.row_key]
             if row is not None and states.phase_of_row(row) is not Phase.ENDED and self.bundles.began(one):
                 self.requeues.note(one, row)
         self.requeues.forget_all_but(rows.keys())
         node_states = self.machines.node_states(self.requeues.nodes())
-        records = self._records(live, units, rows)
+        records = self._records(news, units, rows)
         known = None if records is None and self.machines.has_accounting() else records or Queue([])
-        found: dict[AttemptKey, Observation] = {}
-        for attempt in live:
+        for attempt in news:
             if attempt.pieces:
-                told = self.observer.sliced(attempt, queue, node_states, known)
-                found.update({attempt.key: told} if told is not None else {})
+                sliced = self.observer.sliced(attempt, queue, node_states, known)
+                found.update({attempt.key: sliced} if sliced is not None else {})
                 continue
             row = rows[attempt.row_key]
             if row is not None:
-                found[attempt.key] = self.observer.in_queue(attempt, row, node_states, records)
+                told = self.observer.in_queue(attempt, row, node_states, records)
+                found[attempt.key] = told
+                if told.phase is not Phase.ENDED and told.previous is None and not attempt.bundle:
+                    self._alone[attempt.key] = attempt, row, told
             elif known is not None:
                 found[attempt.key] = self.observer.gone(attempt, known)
         for attempt in (one for one in live if one.bundle and one.key in found):
-            told = self.bundles.where(attempt, found.pop(attempt.key))
-            found.update({attempt.key: told} if told is not None else {})
+            inside = self.bundles.where(attempt, found.pop(attempt.key))
+            found.update({attempt.key: inside} if inside is not None else {})
+        whole = len(self._alone) == len(live) and not any(map(self.requeues.open, rows))
+        self._seen = _Seen(queue, tuple(live), found) if whole else None
         return found
 
     def others(self, live: Sequence[LiveAttempt]) -> list[tuple[str, int, bool]]:
         """By the squeue of this cycle; asked anew where nothing lives."""
         queue = self._queue if live and self._queue is not None else self._read_queue()
+        if self._others is not None and self._others[0] is queue and same(self._others[1], live):
+            return self._others[2]
         known = {(attempt.token, index) for attempt in live for index in range(attempt.pieces) or (attempt.listed_in,)}
         there = {
             (row.name, row.task or 0, phase is Phase.HELD)
             for row in queue.rows
             if row.name.startswith(TOKEN) and (phase := states.phase_of_row(row)) is not Phase.ENDED
         }
-        return sorted(one for one in there if one[:2] not in known)
+        found = sorted(one for one in there if one[:2] not in known)
+        self._others = queue, tuple(live), found
+        return found
 
     def _read_queue(self) -> Queue:
+        """The queue as it is now: the same object where squeue said the same to the letter."""
         try:
-            self._queue = Queue(squeue.parse(self.commands.ask(squeue.arguments())))
+            text = self.commands.ask(squeue.arguments())
         except CommandFailed as error:
             raise ObservationFailed(f"SLURM's queue could not be read: {error}") from None
+        if self._queue is None or text != self._text:
+            self._queue, self._text = Queue(squeue.parse(text, self._lines)), text
         return self._queue
 
     def _records(
@@ -247,6 +282,19 @@ class SlurmBackend:
     def alter(self, wanted: Sequence[tuple[LiveAttempt, InQueue]]) -> None:
         """scontrol update, one for all that get the same."""
         self.changes.alter(wanted)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a look found that rests on the queue and the attempts alone."""
+
+    queue: Queue
+    live: Sequence[LiveAttempt]
+    found: Mapping[AttemptKey, Observation]
+
+    def holds(self, queue: Queue, live: Sequence[LiveAttempt]) -> bool:
+        """Whether another look would find the same."""
+        return queue is self.queue and same(live, self.live)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jobs.files import read_json
@@ -15,7 +15,8 @@ from slurm.backend import LiveAttempt, ObservationFailed, Phase, RowKey
 from slurm.cluster import inqueue, states, updates
 from slurm.cluster.commands import CommandFailed, Commands, chunks
 from slurm.cluster.machines import Machines
-from slurm.cluster.queue import Queue
+from slurm.cluster.queue import Queue, same
+from slurm.cluster.refusals import RATE_LIMITED
 from slurm.cluster.requeues import Requeues
 from slurm.cluster.rows import Row
 
@@ -30,6 +31,9 @@ def own_exclude_file(layout: Layout, token: str) -> Path:
     return layout.submission(token) / "submitit" / "exclude.json"
 
 
+_Rows = list[tuple[LiveAttempt, Row]]
+
+
 class Changes:
     """Remembers what it told SLURM, so that it asks only where something changed."""
 
@@ -40,6 +44,7 @@ class Changes:
         self.requeues = requeues
         self._released: dict[RowKey, float] = {}
         self._avoided: tuple[frozenset[str], int] | None = None
+        self._looked: tuple[Queue, Sequence[LiveAttempt], tuple[_Rows, _Rows, dict[RowKey, str]]] | None = None
 
     def cancel(self, queue: Queue, live: Sequence[LiveAttempt]) -> None:
         """scancel running, waiting and single array tasks, many in one call.
@@ -70,23 +75,31 @@ class Changes:
         What SLURM itself holds after a failed launch is released; holds by people stay.
         Asks the queue anew only where the nodes changed or something was requeued: what was launched since has them.
         """
+        waiting, delayed, held = self._waiting(queue, live)
+        known = self.machines.known(exclude)
+        if waiting and self._avoided != (known, self.requeues.seen if known else 0):
+            self._exclude([(row.job, attempt.token) for attempt, row in waiting], known)
+        soon = [
+            row.id for attempt, row in delayed if attempt.row_key in self.requeues.of_bad_nodes or attempt.node in known
+        ]
+        for some in chunks(list(dict.fromkeys(soon))):  # once, where one row stands for many
+            self._tell(["scontrol", "update", f"jobid={','.join(some)}", "StartTime=now"])
+        self._release(held)
+
+    def _waiting(self, queue: Queue, live: Sequence[LiveAttempt]) -> tuple[_Rows, _Rows, dict[RowKey, str]]:
+        """What waits; of that what SLURM lets wait for a while, and the ids of what it holds after a failed launch."""
+        if self._looked is not None and self._looked[0] is queue and same(self._looked[1], live):
+            return self._looked[2]
         waiting = [
             (attempt, row)
             for one in live
             for attempt in queue.pieces(one)
             if (row := queue.row(attempt)) and states.phase_of_row(row) in (Phase.PENDING, Phase.HELD)
         ]
-        known = self.machines.known(exclude)
-        if waiting and self._avoided != (known, self.requeues.seen if known else 0):
-            self._exclude([(row.job, attempt.token) for attempt, row in waiting], known)
-        soon = {
-            row.id: None  # once, where one row stands for many
-            for attempt, row in waiting
-            if row.reason == "BeginTime" and (attempt.row_key in self.requeues.of_bad_nodes or attempt.node in known)
-        }
-        for some in chunks(list(soon)):
-            self._tell(["scontrol", "update", f"jobid={','.join(some)}", "StartTime=now"])
-        self._release([(attempt.row_key, row) for attempt, row in waiting])
+        delayed = [(attempt, row) for attempt, row in waiting if row.reason == "BeginTime"]
+        held = {attempt.row_key: row.id for attempt, row in waiting if states.held_for_launch(row.reason)}
+        self._looked = queue, tuple(live), (waiting, delayed, held)
+        return waiting, delayed, held
 
     def alter(self, wanted: Sequence[tuple[LiveAttempt, InQueue]]) -> None:
         """Change what waiting tasks ask for; whether SLURM did is to be looked at."""
@@ -114,9 +127,8 @@ class Changes:
         else:
             self.machines.forget_pools()  # perhaps a node is gone
 
-    def _release(self, waiting: Sequence[tuple[RowKey, Row]]) -> None:
+    def _release(self, held: Mapping[RowKey, str]) -> None:
         present = time.monotonic()
-        held = {key: row.id for key, row in waiting if states.held_for_launch(row.reason)}
         ready = [key for key in held if present - self._released.get(key, -RELEASED_AGAIN_S) >= RELEASED_AGAIN_S]
         for some in chunks(list(dict.fromkeys(held[key] for key in ready))):
             self._tell(["scontrol", "release", ",".join(some)])
@@ -131,7 +143,7 @@ class Changes:
         if reply.code == 0:
             return True
         bad = updates.complaints(reply.err + "\n" + reply.out)
-        if any("contact" in line or "timed out" in line for line in bad):
+        if any("contact" in line or "timed out" in line or RATE_LIMITED in line.lower() for line in bad):
             raise ObservationFailed(f"`{arguments[0]}` got no answer: {bad[0].strip()}")
         for line in bad:
             log.warning("%s: %s", " ".join(arguments[:2]), line.strip())

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from slurm.backend import LiveAttempt, Phase
 from slurm.cluster.rows import Row
 from slurm.cluster.states import phase_of_row
+
+
+def same(one: Sequence[LiveAttempt], two: Sequence[LiveAttempt]) -> bool:
+    """Whether these are the same objects in the same order."""
+    return len(one) == len(two) and all(map(operator.is_, one, two))
 
 
 class Queue:
@@ -42,6 +48,8 @@ class Queue:
     def row(self, attempt: LiveAttempt) -> Row | None:
         """The row that counts: one that lives before one that ended, else the newest."""
         mine = self.runs(attempt)
+        if len(mine) == 1:
+            return mine[0]
         alive = [row for row in mine if phase_of_row(row) is not Phase.ENDED]
         best = alive or mine
         return best[-1] if best else None

@@ -9,9 +9,13 @@ from slurm.backend import LaunchRefused, LaunchUncertain, LimitReached
 
 _LIMIT = re.compile(
     r"\w*(?:Max|Grp)Submit\w*|MaxJobCount|MaxJobs\w*Limit|job submit limit|temporarily unable to accept job"
-    r"|Unable to create job record, try again|too many jobs",
+    r"|Unable to create job record, try again|too many jobs|rate limit exceeded",
     re.IGNORECASE,
 )
+RATE_LIMITED = "rate limit exceeded"
+"""slurmctld of 23.02 and later with `rl_enable` (SlurmctldParameters) takes so many questions of a user and no more:
+'Rate limit exceeded, please retry momentarily' (SLURMCTLD_COMMUNICATIONS_BACKOFF in SLURM's slurm_errno.c). Its own
+commands then wait a second and ask again by themselves, without a word, so that most of this shows as slow answers."""
 _NO_ANSWER = re.compile(
     r"unable to contact|timed out|send/recv|zero bytes|connect failure|connection (?:refused|failure|reset)"
     r"|communication|message (?:send|receive)|unexpected message|transport endpoint|standby mode|protocol"

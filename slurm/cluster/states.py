@@ -6,7 +6,7 @@ Names from squeue(1), JOB STATE CODES, of SLURM 22.05 to 25.05.
 from __future__ import annotations
 
 import logging
-from functools import cache
+from functools import cache, lru_cache
 
 from jobs.words import Cause
 from slurm.backend import Phase
@@ -70,6 +70,7 @@ _LAUNCH_SIGNAL = 53
 """SLURM reports exit 0:53 where it could not open the job's output file or folder."""
 
 
+@lru_cache(maxsize=4096)
 def phase_of(state: str, reason: str = "") -> Phase:
     """Where a job in this state is. Unknown: COMPLETING, which says alive and claims nothing else; logged once."""
     phase = PHASES.get(state)
@@ -90,6 +91,7 @@ def phase_of_row(row: Row) -> Phase:
     return phase_of(row.state, row.reason)
 
 
+@lru_cache(maxsize=4096)
 def held_for_launch(reason: str) -> bool:
     """Whether SLURM put this hold itself after a failed launch."""
     return any(word in reason.lower() for word in HELD_FOR_LAUNCH)

@@ -314,6 +314,7 @@ def test_what_can_never_run_is_refused_in_slurms_own_words(text: str) -> None:
         "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying\n"
         "sbatch: error: Batch job submission failed: Resource temporarily unavailable",
         "sbatch: error: Batch job submission failed: Required node not available (down, drained or reserved)",
+        "sbatch: error: Batch job submission failed: Rate limit exceeded, please retry momentarily",
     ],
 )
 def test_limits_mean_wait(text: str) -> None:

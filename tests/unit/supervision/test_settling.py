@@ -46,7 +46,7 @@ def verdicts(*looks: tuple[float, Observation], unread: bool = False) -> list[An
     found = []
     for clock.seconds, said in looks:
         ends.note([mine], {(7, 1): said})
-        found.append(judged.over(look, {(7, 1): said}).get(1))
+        found.append(judged.over(look, {(7, 1): said}, look.live).get(1))
     return found
 
 
