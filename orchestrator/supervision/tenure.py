@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import msgspec
 from sqlalchemy import Connection
 
-from db import attempts, lease
+from db import lease, living
 from db.attempts import StoredAttempt
 from db.launching import Launching
 from db.store import Store
@@ -33,7 +33,7 @@ class Tenure:
         self._touched: set[int] = set()
         self._live: list[StoredAttempt] = []
         self._live_as_of: int | None = None
-        self._kept: attempts.Kept = {}
+        self._kept: living.Kept = {}
 
     def age(self) -> float:
         """Seconds since the lease was taken."""
@@ -87,12 +87,12 @@ class Tenure:
     def live(self, connection: Connection) -> list[StoredAttempt]:
         """`attempts.live`, read anew only where it may have changed: everybody else changes attempts by the journal
         alone, and this supervisor by its own transactions. What did not change is the same object again."""
-        as_of = attempts.as_of(connection)
+        as_of = living.as_of(connection)
         touched, self._touched = self._touched, set()
         if as_of != self._live_as_of:
-            self._live = attempts.live(connection, self._kept)
+            self._live = living.live(connection, self._kept)
             self._live_as_of = as_of
-        elif touched and attempts.changed(connection, self._kept, touched):
+        elif touched and living.changed(connection, self._kept, touched):
             self._live = [one for _, one in self._kept.values()]
         return self._live
 

@@ -29,10 +29,11 @@ from slurm.backend import (
     Standing,
     Submission,
 )
-from slurm.cluster import arrays, bundles, inqueue, pieces, sacct, squeue, states
+from slurm.cluster import arrays, bundles, inqueue, pieces, sacct, states
 from slurm.cluster.bundles import Bundles
 from slurm.cluster.changes import Changes, own_exclude_file
 from slurm.cluster.commands import CommandFailed, Commands, chunks
+from slurm.cluster.looks import Looks, Seen
 from slurm.cluster.machines import Machines
 from slurm.cluster.observer import Observer
 from slurm.cluster.queue import Queue, same
@@ -71,10 +72,8 @@ class SlurmBackend:
         self.changes = Changes(layout, self.commands, self.machines, self.requeues)
         self._limit = arrays.SubmitLimit()
         self._tasks = 0
-        self._queue: Queue | None = None
-        self._text = ""
-        self._lines: dict[str, Row] = {}
-        self._seen: _Seen | None = None
+        self._looks = Looks(self.commands)
+        self._seen: Seen | None = None
         self._alone: dict[AttemptKey, tuple[LiveAttempt, Row, Observation]] = {}
         """What was seen of those of which the queue's row says all: no file, record, node or clock had a say."""
         self._others: tuple[Queue, Sequence[LiveAttempt], list[tuple[str, int, bool]]] | None = None
@@ -128,7 +127,7 @@ class SlurmBackend:
 
         if not intents:
             return {}
-        rows = list(self._read_queue().rows)
+        rows = list(self._looks.read().rows)
         missing = {intent.token for intent in intents} - {row.name for row in rows}
         if missing:
             since = min(intent.manifest.created_at for intent in intents) - CLOCKS_DIFFER
@@ -154,7 +153,7 @@ class SlurmBackend:
         """One squeue; one sacct where an attempt left the queue, was requeued or was cancelled by somebody."""
         if not live:
             return {}
-        queue = self._read_queue()
+        queue = self._looks.read()
         if self._seen is not None and self._seen.holds(queue, live):
             return dict(self._seen.found)
         before, self._alone = self._alone, {}
@@ -201,12 +200,12 @@ class SlurmBackend:
             inside = self.bundles.where(attempt, found.pop(attempt.key))
             found.update({attempt.key: inside} if inside is not None else {})
         whole = len(self._alone) == len(live) and not any(map(self.requeues.open, rows))
-        self._seen = _Seen(queue, tuple(live), found) if whole else None
+        self._seen = Seen(queue, tuple(live), found) if whole else None
         return found
 
     def others(self, live: Sequence[LiveAttempt]) -> list[tuple[str, int, bool]]:
         """By the squeue of this cycle; asked anew where nothing lives."""
-        queue = self._queue if live and self._queue is not None else self._read_queue()
+        queue = self._looks.newest if live and self._looks.newest is not None else self._looks.read()
         if self._others is not None and self._others[0] is queue and same(self._others[1], live):
             return self._others[2]
         known = {(attempt.token, index) for attempt in live for index in range(attempt.pieces) or (attempt.listed_in,)}
@@ -218,16 +217,6 @@ class SlurmBackend:
         found = sorted(one for one in there if one[:2] not in known)
         self._others = queue, tuple(live), found
         return found
-
-    def _read_queue(self) -> Queue:
-        """The queue as it is now: the same object where squeue said the same to the letter."""
-        try:
-            text = self.commands.ask(squeue.arguments())
-        except CommandFailed as error:
-            raise ObservationFailed(f"SLURM's queue could not be read: {error}") from None
-        if self._queue is None or text != self._text:
-            self._queue, self._text = Queue(squeue.parse(text, self._lines)), text
-        return self._queue
 
     def _records(
         self,
@@ -262,11 +251,11 @@ class SlurmBackend:
         whole = self.bundles.mark([one for one in live if one.bundle])
         alone = [one for one in live if not one.bundle]
         if alone or whole:
-            self.changes.cancel(self._read_queue(), [*alone, *whole])
+            self.changes.cancel(self._looks.read(), [*alone, *whole])
 
     def avoid(self, live: Sequence[LiveAttempt], exclude: frozenset[str]) -> None:
         """Merge bad nodes into ExcNodeList of what waits, and let go what SLURM itself holds."""
-        self.changes.avoid(self._queue or self._read_queue(), live, exclude)
+        self.changes.avoid(self._looks.newest or self._looks.read(), live, exclude)
 
     def standing(self, live: Sequence[LiveAttempt]) -> dict[AttemptKey, Standing]:
         """One squeue more, of what can be changed in the queue."""
@@ -282,19 +271,6 @@ class SlurmBackend:
     def alter(self, wanted: Sequence[tuple[LiveAttempt, InQueue]]) -> None:
         """scontrol update, one for all that get the same."""
         self.changes.alter(wanted)
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What a look found that rests on the queue and the attempts alone."""
-
-    queue: Queue
-    live: Sequence[LiveAttempt]
-    found: Mapping[AttemptKey, Observation]
-
-    def holds(self, queue: Queue, live: Sequence[LiveAttempt]) -> bool:
-        """Whether another look would find the same."""
-        return queue is self.queue and same(live, self.live)
 
 
 @dataclass

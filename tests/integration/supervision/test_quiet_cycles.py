@@ -91,7 +91,7 @@ def test_the_store_is_the_same_with_and_without_what_is_remembered(
             patched.setattr(tenures.Tenure, "live", lambda self, connection: attempts.live(connection))
             patched.setattr("orchestrator.supervision.reading.awake", lambda live, observations: live)
             backend = forgets.backends["slurm"]  # type: ignore[index]
-            backend._seen, backend._others, backend._alone, backend._queue = None, None, {}, None  # type: ignore[attr-defined]
+            backend._seen, backend._others, backend._alone, backend._looks.newest = None, None, {}, None  # type: ignore[attr-defined]
             forgets.cycle()
         assert tenures.Tenure.live is plain
         assert states(here) == states(there)

@@ -15,6 +15,7 @@ from slurm.backend import LiveAttempt
 from slurm.cluster import squeue
 from slurm.cluster.backend import SlurmBackend
 from slurm.cluster.commands import Commands
+from slurm.cluster.looks import Looks
 from slurm.cluster.queue import Queue
 from slurm.cluster.requeues import Requeues
 
@@ -72,13 +73,17 @@ def test_a_backend_that_remembers_sees_what_one_without_a_memory_sees(tmp_path: 
             place = random.randrange(20)
             live[place] = replace(live[place], running=not live[place].running)
         keeps.commands.text = forgets.commands.text = lines(states)  # type: ignore[attr-defined]
-        forgets._queue, forgets._seen, forgets._others, forgets._alone, forgets._lines = None, None, None, {}, {}
+        forgets._looks, forgets._seen, forgets._others, forgets._alone = Looks(forgets.commands), None, None, {}
         assert keeps.observe(live) == forgets.observe([replace(one) for one in live])
         assert keeps.others(live) == forgets.others(live)
-        assert keeps._queue is not None and forgets._queue is not None and keeps._queue.rows == forgets._queue.rows
-        waiting, delayed, held = keeps.changes._waiting(keeps._queue, live)
+        assert (
+            keeps._looks.newest is not None
+            and forgets._looks.newest is not None
+            and keeps._looks.newest.rows == forgets._looks.newest.rows
+        )
+        waiting, delayed, held = keeps.changes._waiting(keeps._looks.newest, live)
         forgets.changes._looked = None
-        assert (waiting, delayed, held) == forgets.changes._waiting(forgets._queue, live)
+        assert (waiting, delayed, held) == forgets.changes._waiting(forgets._looks.newest, live)
 
 
 def test_a_line_that_is_the_same_is_the_same_row_and_others_leave() -> None:
