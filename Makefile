@@ -157,7 +157,7 @@ chaos: install packages
 	ORCH_CHAOS_MINUTES=15 ORCH_CHAOS_JOBS=200 $(BIN)/pytest tests/slurm -k chaos
 
 # Table 2 on pretend servers while one of them is hurt twice, every other harm, an unpacked SLURM, and what is no lab
-# (docs/lab.md); 50 minutes on two busy cores.
+# (docs/lab.md); 35 minutes on two busy cores.
 lab-chaos: install packages
 	$(BIN)/pytest -s tests/lab/table2.py
 	$(BIN)/pytest -s tests/lab/harms.py tests/lab/unpacked.py
