@@ -134,9 +134,6 @@ def throughput(cluster: Cluster, folder: Path, jobs: int) -> list[Row]:
     bed = Bed(folder / "throughput", cluster)
     ours = orch_jobs(bed, jobs)
     bed.supervisor().kill()
-    bed = Bed(folder / "bundled", cluster)
-    bundled = orch_jobs(bed, jobs, "--bundle", "8")
-    bed.supervisor().kill()
     many = f"{jobs:,} no-op jobs"
     return [
         Row(what=f"{many}, raw sbatch array", value=raw, unit="s", limit="", ok=True),
@@ -144,8 +141,20 @@ def throughput(cluster: Cluster, folder: Path, jobs: int) -> list[Row]:
         Row(what=f"{many}, one submitit array without srun", value=without, unit="s", limit="", ok=True),
         Row(what=f"{many}, orch", value=ours, unit="s", limit="", ok=True, note="command jobs: srun, a child each"),
         ratio(f"{many}, orch / submitit", ours / with_step),
-        Row(what=f"{many}, orch --bundle 8", value=bundled, unit="s", limit="", ok=True, note="four tasks"),
-        ratio(f"{many}, orch --bundle 8 / raw array", bundled / raw, most=2.0),
+    ]
+
+
+def bundles(cluster: Cluster, folder: Path, jobs: int) -> list[Row]:
+    """The same no-ops, eight at a time in each of four tasks."""
+    raw = raw_array(cluster, folder, jobs)
+    bed = Bed(folder / "bundles", cluster)
+    ours = orch_jobs(bed, jobs, "--bundle", "8")
+    bed.supervisor().kill()
+    many = f"{jobs:,} no-op jobs"
+    return [
+        Row(what=f"{many}, raw sbatch array", value=raw, unit="s", limit="", ok=True),
+        Row(what=f"{many}, orch --bundle 8", value=ours, unit="s", limit="", ok=True, note="four tasks"),
+        ratio(f"{many}, orch --bundle 8 / raw array", ours / raw, most=2.0),
     ]
 
 
@@ -223,7 +232,7 @@ def read_node(execution: Path) -> str:
 @click.option("--jobs", type=int, default=1000, show_default=True, help="No-op jobs of the throughput.")
 @click.option("--large", type=int, default=5000, show_default=True, help="Most jobs that wait.")
 @click.option("--times", type=int, default=5, show_default=True, help="Nodes that die.")
-@click.option("--only", type=click.Choice(["throughput", "waiting", "elsewhere"]), help="One part alone.")
+@click.option("--only", type=click.Choice(["throughput", "bundles", "waiting", "elsewhere"]), help="One part alone.")
 def main(jobs: int, large: int, times: int, only: str | None) -> None:
     """Measure orch on a SLURM of four nodes with eight CPUs (see docs/benchmarks.md)."""
     rows: list[Row] = []
@@ -233,6 +242,7 @@ def main(jobs: int, large: int, times: int, only: str | None) -> None:
         parts: dict[str, Callable[[], list[Row]]] = {
             "elsewhere": lambda: elsewhere(cluster, folder, times),
             "waiting": lambda: [row for size in sizes for row in waiting(cluster, folder, size)],
+            "bundles": lambda: bundles(cluster, folder, jobs),
             "throughput": lambda: throughput(cluster, folder, jobs),
         }
         for part, measure in parts.items():
