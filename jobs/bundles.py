@@ -90,11 +90,8 @@ class Ledgers:
 
     runners: Sequence[Sequence[BundleLine]] = ()
     standings: Mapping[Key, Standing] = field(default_factory=dict)
-
-    @property
-    def begun(self) -> BundleLine | None:
-        """The first line of the newest runner."""
-        return self.runners[-1][0] if self.runners else None
+    begun: int = 0
+    """How many of them the newest runner has started, or has seen the end of."""
 
 
 def read(runners: Iterable[tuple[int, Sequence[BundleLine]]]) -> Ledgers:
@@ -114,7 +111,7 @@ def read(runners: Iterable[tuple[int, Sequence[BundleLine]]]) -> Ledgers:
                 found[key] = Standing(line.step, line, runner, ran=True, late=line.late)
             elif line.step is not Step.BEGUN:
                 found[key] = replace(before, step=line.step, line=line, runner=runner)
-    return Ledgers(ordered, found)
+    return Ledgers(ordered, found, sum(one.runner == len(ordered) - 1 for one in found.values()))
 
 
 def listed(manifest: Manifest, index: int) -> range:

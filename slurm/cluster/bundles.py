@@ -161,14 +161,15 @@ def of_job(attempt: LiveAttempt, seen: Observation, ledgers: Ledgers, *, marked:
     if not ledgers.runners:
         reason = _with_others(seen.reason) if seen.phase in _WAITS else f"its task begins on {seen.node or 'its node'}"
         return replace(seen, phase=seen.phase if seen.phase in _WAITS else Phase.PENDING, node=None, reason=reason)
-    if not alive and seen.cause in _ITS_OWN and not _any_begun(ledgers):
+    if not alive and seen.cause in _ITS_OWN and not ledgers.begun:
         return seen  # the runner itself failed, and would again
     if not alive:
         text = "its task was over before its turn came"
         return replace(seen, cause=Cause.CANCELLED, evidence=(*seen.evidence, text), returned=True, previous=None)
     if seen.phase in _WAITS:
         return seen
-    waits = f"its turn comes in {_named(attempt)}, which runs on {seen.node or 'its node'}: {_turn(attempt, ledgers)}"
+    place = attempt.index % attempt.bundle + 1
+    waits = f"it is number {place} in the list of {_named(attempt)}, which runs on {seen.node or 'its node'}"
     return replace(seen, phase=Phase.PENDING, node=None, reason=waits, previous=None)
 
 
@@ -208,18 +209,6 @@ def _named(attempt: LiveAttempt) -> str:
 
 def _with_others(reason: str) -> str:
     return f"{reason} (with others in one task)" if reason else "with others in one task"
-
-
-def _any_begun(ledgers: Ledgers) -> bool:
-    """Whether the newest runner got so far as to start or to end anything."""
-    return any(standing.runner == len(ledgers.runners) - 1 for standing in ledgers.standings.values())
-
-
-def _turn(attempt: LiveAttempt, ledgers: Ledgers) -> str:
-    """Its place among those that wait there; those that were begun before it are none of them."""
-    begun = sum(standing.runner == len(ledgers.runners) - 1 for standing in ledgers.standings.values())
-    place = attempt.index % attempt.bundle + 1
-    return f"{place} in its list, of which {begun} were begun"
 
 
 def tasks_of(live: Sequence[LiveAttempt]) -> int:

@@ -79,7 +79,7 @@ def test_the_next_one_begins_in_the_same_task_and_one_is_cancelled_alone(cluster
         orch.until(lambda: orch.states()["running"] >= 2, what="two at a time")
         waiting = next(job for job, entry in sorted(orch.jobs().items()) if entry["state"] == "submitted")
         told = orch.orch("explain", str(waiting))
-        assert "its turn comes in job" in told or "with others in one task" in told, told
+        assert "in the list of job" in told or "with others in one task" in told, told
         running = next(job for job, entry in orch.jobs().items() if entry["state"] == "running")
         orch.orch("cancel", str(running), str(waiting))
         orch.until(lambda: orch.runs(running)[-1].ending == "interrupted", what="the one that ran was told")

@@ -145,7 +145,7 @@ def test_one_row_stands_for_each_of_its_list_by_what_its_runner_wrote(tmp_path: 
         Phase.RUNNING, Phase.ENDED, Phase.PENDING, Phase.PENDING, Phase.PENDING, Phase.PENDING,
     ]  # fmt: skip
     assert (seen[2, 1].cause, seen[2, 1].node) == (Cause.ERROR, "n1")
-    assert "3 in its list, of which 2 were begun" in seen[3, 1].reason and "4_0" in seen[3, 1].reason
+    assert seen[3, 1].reason == "it is number 3 in the list of job 4_0, which runs on n1"
     assert "with others in one task" in seen[4, 1].reason
     assert commands.counts == {"squeue": 1}
 
