@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
 from db.rows import Curve
@@ -19,6 +21,19 @@ def test_the_ranks_are_those_of_the_definitions() -> None:
     assert one.kendall == pytest.approx((2 * concordant - 45) / 45)
     assert one.spearman == pytest.approx(1 - 6 * sum((a - b) ** 2 for a, b in pairs) / (10 * 99))
     assert one.n == 10 and one.p is not None and one.p > 0.5
+
+
+def test_p_of_kendall_is_that_of_all_orders() -> None:
+    """Counted out over the 120 orders of five searches: so many are as far from 0 as this one is."""
+    first, second = [1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 4.0, 3.0, 5.0]
+
+    def score(order: tuple[float, ...]) -> int:
+        return sum((a - c) * (b - d) > 0 for i, (a, b) in enumerate(zip(first, order, strict=True))
+                   for c, d in list(zip(first, order, strict=True))[:i])  # fmt: skip
+
+    mine = abs(2 * score(tuple(second)) - 10)
+    as_far = sum(abs(2 * score(order) - 10) >= mine for order in permutations(first))
+    assert agreement("A", 50, "m", list(zip(first, second, strict=True))).p == pytest.approx(as_far / 120)
 
 
 @pytest.mark.parametrize("pairs", [[(1.0, 2.0)] * 3, [(1.0, 2.0), (1.0, 3.0), (1.0, 4.0), (1.0, 5.0)]])
