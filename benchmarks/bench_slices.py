@@ -20,8 +20,8 @@ from typing import Any
 
 import click
 
-from benchmarks.bench import OUT, Row
 from benchmarks.bench_slurm import Bed, until
+from benchmarks.measure import OUT, Row
 from slurm.testcluster import Cluster
 
 NODES, CPUS = 4, 2

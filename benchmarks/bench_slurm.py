@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 import psutil
 
-from benchmarks.bench import ORCH, OUT, Row
+from benchmarks.measure import ORCH, OUT, Row
 from slurm.testcluster import Cluster
 
 COMMANDS = ("squeue", "sacct", "sinfo", "sbatch", "scontrol", "scancel")

@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from benchmarks.bench import OUT, Row
+from benchmarks.measure import OUT, Row
 from jobs.files import make_folder, now, read_json, write_json
 from jobs.kind import kind_named
 from jobs.layout import Layout

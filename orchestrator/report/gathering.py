@@ -140,7 +140,7 @@ def alpha_lines(connection: Connection, store: Store, job: int) -> list[AlphaLin
 def _versions(connection: Connection, store: Store, rows: Iterable[ResultRow]) -> dict[str, str]:
     """Library → the versions that accepted executions ran with."""
     found: dict[str, set[str]] = {}
-    for row in rows:
+    for row in (row for row in rows if not row.imported):  # an import has no execution
         place = results.accepted_execution(connection, row.job)
         outcome = (
             read_json(store.layout.attempt(row.job, place[0]) / place[1] / "outcome.json", Outcome) if place else None
