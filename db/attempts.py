@@ -217,27 +217,6 @@ def crowded_out(connection: Connection) -> set[int]:
     return {int(row[0]) for row in rows}
 
 
-def sent_back(connection: Connection) -> set[int]:
-    """Queued jobs that a bundle gave back in this generation although they had begun: they go alone next."""
-    rows = connection.exec_driver_sql(
-        "SELECT DISTINCT a.job_id FROM job j JOIN attempt a ON a.job_id = j.id AND a.generation = j.generation "
-        "JOIN submission s ON s.token = a.token JOIN execution e ON e.attempt_id = a.id "
-        "WHERE j.state = 'queued' AND j.attempts > 0 AND s.bundle > 0 AND a.cause = 'cancelled'"
-    )
-    return {int(row[0]) for row in rows}
-
-
-def bundled_before(connection: Connection, jobs: Iterable[int]) -> set[int]:
-    """Of these jobs, those of which a bundle's runner may still begin an earlier attempt."""
-    listed = msgspec.json.encode(list(jobs)).decode()
-    rows = connection.exec_driver_sql(
-        "SELECT DISTINCT a.job_id FROM attempt a JOIN submission s ON s.token = a.token "
-        "WHERE s.bundle > 0 AND a.job_id IN (SELECT value FROM json_each(?))",
-        (listed,),
-    )
-    return {int(row[0]) for row in rows}
-
-
 def is_live(connection: Connection, attempt: int) -> bool:
     """Whether the attempt has not ended."""
     found = connection.exec_driver_sql("SELECT 1 FROM attempt WHERE id = ? AND state != 'ended'", (attempt,))

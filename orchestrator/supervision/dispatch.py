@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from db import attempts, health, jobs, limits
+from db import attempts, bundled, health, jobs, limits
 from db.attempts import StoredAttempt
 from db.jobs import StoredJob
 from db.launching import Launching
@@ -113,7 +113,7 @@ class Dispatcher:
             alone = attempts.crowded_out(connection)
             plans, learnt = dict[int, SlicePlan](), dict[int, float]()
             if backend.name == BackendName.SLURM:
-                alone |= attempts.sent_back(connection)
+                alone |= bundled.sent_back(connection)
                 plans = sliced.plans(connection, queued)
                 known = took(connection, [job.id for job in queued if at_once(job.launching.options) > 1])
                 learnt = {job: max((seconds for seconds, _ in runs), default=0.0) for job, runs in known.items()}

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from db import attempts, executions, holdups, jobs, rhythms
+from db import attempts, bundled, executions, holdups, jobs, rhythms
 from db.attempts import StoredAttempt
 from db.entries import ClearStrikes, Ended, Entry
 from db.executions import StoredExecution
@@ -100,7 +100,8 @@ def entries(
         made.append(ClearStrikes(jobs=tuple(sorted({job.id, *(other for other, _ in alike)})), at=at))
     if decision.strike:
         struck = _blamed(attempt, verdict, decision.cause)
-        made += incidents.strikes(connection, struck, decision.cause, job.id, began, at)
+        mates = bundled.mates(connection, attempt.token, attempt.position, attempt.bundle)
+        made += incidents.strikes(connection, struck, decision.cause, job.id, began, at, mates)
     return made
 
 
@@ -112,7 +113,7 @@ def returned(attempt: StoredAttempt, verdict: Returned, own: Sequence[Seen], at:
         cause=Cause.CANCELLED,
         then=JobState.QUEUED.value,
         evidence=verdict.evidence,
-        decision=f"given back by its task: {verdict.evidence[-1]}" if verdict.evidence else "given back by its task",
+        decision=": ".join([bundled.GIVEN_BACK, *verdict.evidence[-1:]]),
         launched=verdict.ran,
         checkpoint_step=max([seen.checkpoint_step for seen in own], default=-1),
         at=at,

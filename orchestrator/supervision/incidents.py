@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -22,17 +22,33 @@ AT_ONCE = timedelta(seconds=30)
 
 
 def strikes(
-    connection: Connection, nodes: Sequence[str], cause: Cause, job: int, began: datetime | None, at: datetime
+    connection: Connection,
+    nodes: Sequence[str],
+    cause: Cause,
+    job: int,
+    began: datetime | None,
+    at: datetime,
+    mates: Collection[int] = (),
 ) -> list[Strike]:
-    """The strikes that an ending at `at` adds. `began`: since when the execution was there; None: unknown."""
+    """The strikes that an ending at `at` adds. `began`: since when the execution was there; None: unknown.
+
+    `mates`: the jobs that were in one task with it, which a failure of the task took along at once.
+    """
     if not nodes:
         return []
     open_ones = health.strikes(connection, at - WINDOW)
     return [
         Strike(node=node, cause=cause, job=job, at=at)
         for node in nodes
-        if not any(one.node == node and is_same(one, cause, began, at) for one in open_ones)
+        if not any(
+            one.node == node and (is_same(one, cause, began, at) or _is_of_a_mate(one, cause, at, mates))
+            for one in open_ones
+        )
     ]
+
+
+def _is_of_a_mate(strike: StoredStrike, cause: Cause, at: datetime, mates: Collection[int]) -> bool:
+    return strike.job in mates and strike.cause == cause and timedelta() <= at - strike.at < AT_ONCE
 
 
 def is_same(strike: StoredStrike, cause: Cause, began: datetime | None, at: datetime) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection
 
-from db import attempts, jobs, limits, results, rhythms, sealing
+from db import bundled, jobs, limits, results, rhythms, sealing
 from db.entries import Dispatch, DispatchedTask
 from db.jobs import StoredJob
 from jobs.errors import StoreError
@@ -63,7 +63,7 @@ def _close_earlier(tenure: Tenure, submissions: Sequence[Submission]) -> None:
     if not tasks:
         return
     with tenure.store.read() as connection:
-        before = attempts.bundled_before(connection, [task.job for task in tasks])
+        before = bundled.before(connection, [task.job for task in tasks])
     for task in tasks:
         if task.job in before:
             folder = tenure.store.layout.attempt(task.job, task.attempt)

@@ -70,9 +70,14 @@ class Bundles:
                 self._begun[task] = None
 
     def began(self, attempt: LiveAttempt) -> bool:
-        """Whether its row's past is its own: of a bundle, those alone were on a node that were started there."""
+        """Whether its row's past is its own: of a bundle, those alone were on a node that were started there. Where no
+        runner ever began, the first of the list speaks for all."""
+        if not attempt.bundle:
+            return True
         ledgers = self._begun.get(task_key(attempt))
-        return not attempt.bundle or (ledgers is not None and attempt.key in ledgers.standings)
+        if ledgers is None or not ledgers.runners:
+            return attempt.index % attempt.bundle == 0
+        return attempt.key in ledgers.standings
 
     def where(self, attempt: LiveAttempt, seen: Observation) -> Observation | None:
         """Where it is, where SLURM says of its task what `seen` holds; None: what would tell does not answer now."""

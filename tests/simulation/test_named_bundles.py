@@ -127,3 +127,28 @@ def test_a_runner_that_is_taken_for_dead_begins_nobody_more(world: World) -> Non
     until(world, lambda: states(world) == {JobState.SUCCEEDED}, 20.0)
     assert old.started == began
     world.calm()
+
+
+def test_a_task_that_cannot_begin_is_one_strike_however_many_are_listed(world: World) -> None:
+    for node in world.cluster.nodes.values():
+        node.trouble, node.set_down = "setup", node.name != "n1"
+    for _ in range(4):
+        world.submit(SHORT, bundle=4)
+    until(world, lambda: bool(rows(world.database, "SELECT 1 FROM node_health")))
+    assert rows(world.database, "SELECT cause, count(*) FROM node_health GROUP BY cause") == [("launch_failure", 1)]
+    assert rows(world.database, "SELECT count(*), count(DISTINCT cause) FROM attempt WHERE state = 'ended'") == [(4, 1)]
+    for node in world.cluster.nodes.values():
+        node.trouble, node.set_down = "", False
+    world.calm()
+    assert states(world) == {JobState.SUCCEEDED}
+
+
+def test_terms_that_change_do_not_send_a_job_alone(world: World) -> None:
+    jobs = submit(world, 4, LONG, minutes=60)
+    until(world, lambda: len(world.ledger.started) == 2)
+    for job in jobs:
+        world.minds.set(job, minutes=50, at_once=True)
+    until(world, lambda: len(world.cluster.tasks) > 1 and len(world.ledger.started) > 2)
+    assert world.cluster.tasks[-1].bundle == 4, "those that ran are not taken for given back"
+    world.calm()
+    assert states(world) == {JobState.SUCCEEDED}
