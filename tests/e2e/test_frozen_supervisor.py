@@ -19,9 +19,9 @@ from tests.helpers.cli import Orch, alive, until
 def freeze(orch: Orch, seconds: float = 80.0) -> int:
     """Stop it as by SIGSTOP so long ago; its pid."""
     pid = until(orch.supervisor, "a supervisor")
-    os.kill(pid, signal.SIGSTOP)
-    until(lambda: state_of(pid) == "T", "its stop")
-    with orch.store.write() as writer:
+    with orch.store.write() as writer:  # so that it is not stopped in the middle of a write, which nobody could follow
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: state_of(pid) == "T", "its stop")
         at = stamp(now() - timedelta(seconds=seconds))
         writer.connection.exec_driver_sql("UPDATE lease SET renewed_at = ?", (at,))
     return pid
