@@ -26,6 +26,7 @@ def test_one_failure_of_a_node_with_four_jobs_is_one_strike(cluster: Cluster, tm
         orch.power_back("node2")
         for job in jobs:
             orch.running(job, 2)
+        orch.until(lambda: orch.states() == {"running": 4}, what="all four are seen to run again")
         (tmp_path / "go").touch()
         orch.wait()
         orch.check_each_once(4)
